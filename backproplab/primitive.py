@@ -1,0 +1,309 @@
+"""How an op is declared: value, derivative rules and everything else about it, in one place.
+
+Three declarators, named for what is known of the function:
+
+* ``elementwise(*partials)``: y[i] depends on x[i] alone; a partial is dy/dx.
+* ``linear(*transposes)``: linear in each input; a transpose carries g from y to x.
+* ``primitive(*pullbacks)``: everything else, with rules given by hand.
+
+A rule is plain NumPy over its arguments, so handing it tensors makes it differentiable.
+There is one rule for each differentiable input, in order; None where no gradient flows.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, signature
+from typing import Any
+
+from ._arrays import shape_words
+from .errors import RuleError, ShapeError, near
+from .tape import apply
+
+Rule = Callable[..., Any]
+
+numpy_rules: dict[Any, Callable[..., Any]] = {}  # NumPy function -> our op
+
+
+class Primitive:
+    """One declared op. Everything that is known of it hangs here; see the declarators.
+
+    Attributes:
+        name: its name in ``bp.ops``.
+        kind: "elementwise", "linear" or "primitive".
+        value: the function of arrays.
+        rules: as declared, for reading and for TeX.
+        pullbacks: one canonical ``(g, y, *inputs, **static) -> contribution`` an input.
+        vjp: all contributions at once, ``(g, y, *inputs, wrt, **static) -> sequence``.
+        jvp: ``(tangents, y, *inputs, **static) -> tangent``; a tangent may be None.
+        needs: for each input, the positions its rule reads (0 is y, 1 the first input).
+        cast: autocast class: "low", "fp32", "widest" or "keep".
+        example: ``rng -> (inputs, static)`` inside the op's domain, for the tests.
+    """
+
+    __slots__ = (
+        "name", "kind", "value", "doc", "inputs", "defaults", "signature", "variadic",
+        "rules", "pullbacks", "vjp", "jvp", "needs", "saves", "differentiable",
+        "cast", "example", "requires", "numpy", "call",
+    )  # fmt: skip
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} op {self.name}{self.signature}>"
+
+    def explain(self, values: Any, error: ValueError) -> Exception:
+        """Turn NumPy's complaint into ours: seen, required."""
+        if isinstance(error, ShapeError):
+            return error
+        names = (
+            self.inputs
+            if not self.variadic
+            else tuple(f"x{i}" for i in range(len(values)))
+        )
+        required = self.requires or (
+            "shapes must be equal or 1 from the right."
+            if self.kind == "elementwise"
+            else f"{error}."
+        )
+        return ShapeError(f"{self.name}: {shape_words(names, values)}; {required}")
+
+
+def elementwise(
+    *partials: Rule | float | None, **options: Any
+) -> Callable[[Rule], Any]:
+    """Declare y = f(x, ...) computed element by element, by its local derivatives.
+
+    The pullback (g times the partial) and the jvp (the sum of partial times tangent)
+    follow. Broadcasting is undone by the engine.
+
+    Args:
+        *partials: for each input ``lambda y, x, ...: dy/dx``, or the number that it is,
+            or None where no gradient flows. A leading ``_`` says that backward does
+            not need this value.
+        **options: see ``primitive``.
+
+    >>> import numpy as np, backproplab as bp
+    >>> @bp.elementwise(lambda y, _x: -y * y)
+    ... def inverse(x):
+    ...     return 1 / x
+    >>> x = bp.tensor(2.0, requires_grad=True)
+    >>> inverse(x).backward()
+    >>> float(x.grad)
+    -0.25
+    """
+    return _declarator("elementwise", partials, options)
+
+
+def linear(*transposes: Rule | None, **options: Any) -> Callable[[Rule], Any]:
+    """Declare a function that is linear in each input, by its transposes.
+
+    The jvp follows: put the tangent where the input was, and add over the inputs.
+
+    Args:
+        *transposes: for each input ``lambda g, x, ..., **static: contribution``.
+        **options: see ``primitive``.
+    """
+    return _declarator("linear", transposes, options)
+
+
+def primitive(
+    *pullbacks: Rule | None,
+    vjp: Rule | None = None,
+    jvp: Rule | None = None,
+    inputs: int | None = None,
+    **options: Any,
+) -> Callable[[Rule], Any]:
+    """Declare a function by rules given by hand.
+
+    Args:
+        *pullbacks: for each input ``lambda g, y, x, ..., **static: contribution``.
+        vjp: instead of pullbacks where inputs share work: ``vjp(g, y, *inputs, wrt,
+            **static)`` returns one contribution an input; those whose position is not
+            in ``wrt`` are not looked at.
+        jvp: ``jvp(tangents, y, *inputs, **static)``; ``tangents[k]`` is None where input
+            k stands still.
+        inputs: how many leading parameters are inputs, where there are no pullbacks.
+        **options: ``ufunc`` or ``numpy`` (the NumPy function that it stands for; a tuple
+            for several), ``cast`` (autocast class), ``example`` (``rng -> (inputs,
+            static)``), ``requires`` (the shape rule, in words), ``saves`` (the function
+            returns ``y, saved`` and the rules get ``saved=``, None when they must
+            compute it again from tensors), ``name``.
+    """
+    options |= {"vjp": vjp, "jvp": jvp, "inputs": inputs}
+    return _declarator("primitive", pullbacks, options)
+
+
+def implements(*functions: Any) -> Callable[[Rule], Rule]:
+    """Let a function made of ops stand for NumPy functions when called with tensors."""
+
+    def register(f: Rule) -> Rule:
+        numpy_rules.update(dict.fromkeys(functions, f))
+        return f
+
+    return register
+
+
+def _declarator(kind: str, rules: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    def declare(value: Rule) -> Rule:
+        op = _declare(kind, value, rules, **options)
+        return _caller(op)
+
+    return declare
+
+
+def _declare(
+    kind: str,
+    value: Rule,
+    rules: tuple[Any, ...],
+    *,
+    vjp: Rule | None = None,
+    jvp: Rule | None = None,
+    inputs: int | None = None,
+    ufunc: Any = None,
+    numpy: Any = (),
+    cast: str = "keep",
+    example: Rule | None = None,
+    requires: str = "",
+    saves: bool = False,
+    name: str | None = None,
+) -> Primitive:
+    op = Primitive()
+    op.name, op.kind, op.value, op.rules = name or value.__name__, kind, value, rules
+    op.signature = signature(value)
+    parameters = list(op.signature.parameters.values())
+    op.variadic = bool(parameters) and parameters[0].kind is Parameter.VAR_POSITIONAL
+    arity = 1 if op.variadic else inputs or len(rules)
+    op.inputs = tuple(p.name for p in parameters[:arity])
+    op.defaults = {p.name: p.default for p in parameters[arity:]}
+    op.doc = value.__doc__ or ""
+    op.cast, op.example, op.requires, op.saves = cast, example, requires, saves
+    op.numpy = (ufunc,) if ufunc else numpy if isinstance(numpy, tuple) else (numpy,)
+    op.vjp = vjp
+    op.differentiable = vjp is not None or any(r is not None for r in rules)
+    pull, op.jvp = {
+        "elementwise": (_partial_pullback, _sum_of_partials(rules)),
+        "linear": (_transpose_pullback, _multilinear(op)),
+        "primitive": (lambda rule: rule, jvp),
+    }[kind]
+    op.pullbacks = tuple(None if rule is None else pull(rule) for rule in rules)
+    skip = {"elementwise": 0, "linear": -1, "primitive": 1}[kind]
+    op.needs = _Needs(_needed(rule, skip, arity) for rule in rules)
+    return op
+
+
+class _Needs(tuple[Any, ...]):
+    """What each rule reads; a joint vjp and a variadic op read everything (None)."""
+
+    __slots__ = ()
+
+    def __getitem__(self, k: Any) -> Any:
+        return tuple.__getitem__(self, k) if k < len(self) else None
+
+
+def _needed(rule: Any, skip: int, arity: int) -> tuple[int, ...] | None:
+    """Positions (0 is y) of the parameters whose names do not begin with an underscore."""
+    if not callable(rule):
+        return ()
+    names = []
+    for p in signature(rule).parameters.values():
+        if p.kind is Parameter.VAR_POSITIONAL:
+            return None
+        if p.kind is not Parameter.VAR_KEYWORD:
+            names.append(p.name)
+    shift = 1 if skip < 0 else 0  # a transpose has no y
+    names = names[abs(skip) :][: arity + 1 - shift]
+    return tuple(i + shift for i, n in enumerate(names) if not n.startswith("_"))
+
+
+def _partial_pullback(partial: Any) -> Rule:
+    """Multiply by the partial; written out for the common counts of inputs, for speed."""
+    if not callable(partial):
+        if partial == 1:
+            return lambda g, *_inputs, **_static: g
+        if partial == -1:
+            return lambda g, *_inputs, **_static: -g
+        return lambda g, *_inputs, **_static: g * partial
+    count = len(signature(partial).parameters)
+    if count == 2:
+        return lambda g, y, x, **static: g * partial(y, x, **static)
+    return lambda g, y, *inputs, **static: g * partial(y, *inputs, **static)
+
+
+def _sum_of_partials(partials: tuple[Any, ...]) -> Rule:
+    pulls = [None if p is None else _partial_pullback(p) for p in partials]
+
+    def jvp(tangents: Any, y: Any, *inputs: Any, **static: Any) -> Any:
+        terms = [
+            pull(t, y, *inputs, **static)
+            for t, pull in zip(tangents, pulls, strict=True)
+            if t is not None and pull is not None
+        ]
+        return sum(terms[1:], terms[0]) if terms else None
+
+    return jvp
+
+
+def _transpose_pullback(transpose: Rule) -> Rule:
+    return lambda g, _y, *inputs, **static: transpose(g, *inputs, **static)
+
+
+def _multilinear(op: Primitive) -> Rule:
+    def jvp(tangents: Any, _y: Any, *inputs: Any, **static: Any) -> Any:
+        terms = [
+            apply(op, (*inputs[:k], t, *inputs[k + 1 :]), static)
+            for k, t in enumerate(tangents)
+            if t is not None
+        ]
+        return sum(terms[1:], terms[0]) if terms else None
+
+    return jvp
+
+
+def _caller(op: Primitive) -> Rule:
+    """Make the function that a user calls, and let it stand for its NumPy functions."""
+    arity, defaults = len(op.inputs), op.defaults
+
+    if op.variadic:
+
+        def call(*args: Any, **static: Any) -> Any:
+            if not static.keys() <= defaults.keys():
+                raise _unknown_keyword(op, static)
+            return apply(op, args, {**defaults, **static})
+
+    else:
+
+        def call(*args: Any, **static: Any) -> Any:
+            if len(args) != arity or not static.keys() <= defaults.keys():
+                args, static = _bind(op, args, static)
+            return apply(op, args, {**defaults, **static} if static else defaults)
+
+    call = wraps(op.value)(call)
+    call.__name__ = call.__qualname__ = op.name
+    call.primitive = op  # type: ignore[attr-defined]
+    op.call = call
+    numpy_rules.update(dict.fromkeys(op.numpy, call))
+    return call
+
+
+def _bind(op: Primitive, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
+    try:
+        bound = op.signature.bind(*args, **static)
+    except TypeError as error:
+        if static.keys() - op.signature.parameters.keys():
+            raise _unknown_keyword(op, static) from None
+        raise RuleError(
+            f"{op.name}: {error}; its signature is {op.name}{op.signature}."
+        ) from None
+    bound.apply_defaults()
+    given = bound.arguments
+    return (
+        tuple(given[name] for name in op.inputs),
+        {name: given[name] for name in op.defaults},
+    )
+
+
+def _unknown_keyword(op: Primitive, static: dict[str, Any]) -> RuleError:
+    extra = sorted(static.keys() - op.signature.parameters.keys())
+    return RuleError(
+        f"{op.name}: got the keyword {', '.join(extra)}; "
+        f"its signature is {op.name}{op.signature}.",
+        help=near(extra[0], op.signature.parameters),
+    )

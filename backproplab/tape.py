@@ -1,0 +1,391 @@
+"""The tape: each operation leaves a record, and backward reads the records youngest first.
+
+Read this file first. It knows no calculus (the rules are declared in ``ops/``) and no
+feature: recording, autocast, anomaly detection and grading plug into three sockets.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from heapq import heappop, heappush
+from itertools import count
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ._arrays import fit, operand
+from .errors import GradError, ShapeError
+
+if TYPE_CHECKING:
+    from .primitive import Primitive
+
+_new = object.__new__
+_ids = count(1)
+
+
+class Node:
+    """One value and how it came to be; ``Tensor`` adds the operators.
+
+    ``_id`` counts creations, so an output's id is greater than its inputs' ids and
+    descending ids are a topological order: nobody has to sort a graph.
+
+    ``_edges`` holds the positions of the inputs that want a gradient; it is None where
+    no gradient is wanted and ``()`` for a leaf that wants one.
+    """
+
+    __slots__ = (
+        "_id", "_data", "_op", "_inputs", "_values", "_static", "_edges",
+        "grad", "_extra", "__weakref__",
+    )  # fmt: skip
+
+
+class Extra:
+    """What few nodes have: a name, hooks, a wish to keep the gradient, a change of data."""
+
+    __slots__ = ("name", "hooks", "retain", "changed")
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self.hooks: dict[int, Callable[[Any], Any]] = {}
+        self.retain = False
+        self.changed = 0
+
+
+class Plug:
+    """Something that listens to the tape; override what you need.
+
+    ``enter`` and ``leave`` are the scope socket, ``before`` and ``after`` the intercept
+    socket, ``edge`` and ``arrive`` the edge socket.
+    """
+
+    def enter(self, path: str, owner: Any) -> None:
+        """Begin a scope: ``path`` is dotted and whole, ``owner`` the module or None."""
+
+    def leave(self, path: str, output: Any) -> None:
+        """End the innermost scope, which returns ``output`` (None if it raised)."""
+
+    def before(
+        self, op: "Primitive", inputs: tuple[Any, ...], static: dict[str, Any]
+    ) -> Any:
+        """Return the inputs that ``op`` is to see."""
+        return inputs
+
+    def after(self, node: Any, inputs: tuple[Any, ...], static: dict[str, Any]) -> Any:
+        """Return the output that the caller is to see."""
+        return node
+
+    def edge(self, node: Any, k: int, c: Any) -> Any:
+        """Return what ``node`` is to contribute to its input ``k``."""
+        return c
+
+    def arrive(self, node: Any, g: Any) -> None:
+        """See the whole gradient of ``node``, all contributions added, hooks run."""
+
+
+class Mode(NamedTuple):
+    """Whether operations leave a record, and who listens."""
+
+    grad: bool = True
+    plugs: tuple[Plug, ...] = ()
+
+
+_mode: ContextVar[Mode] = ContextVar("backproplab.mode", default=Mode())
+_scope: ContextVar[str] = ContextVar("backproplab.scope", default="")
+
+
+class _Change:
+    """When any tensor's data was last replaced: lets backward skip the check mostly."""
+
+    latest = 0
+
+
+def apply(op: "Primitive", inputs: tuple[Any, ...], static: dict[str, Any]) -> Any:
+    """Compute an op, and leave a record if a gradient may be wanted.
+
+    Args:
+        op: the declared operation.
+        inputs: tensors, arrays or scalars, one for each differentiable position.
+        static: everything else (axis, eps, ...).
+
+    Returns:
+        A node of the inputs' kind; a plain array where no input is a node.
+    """
+    recording, plugs = _mode.get()
+    for plug in plugs:
+        inputs = plug.before(op, inputs, static)
+    kind = None
+    values = []
+    edges: list[int] = []
+    for k, x in enumerate(inputs):
+        if isinstance(x, Node):
+            kind = type(x)
+            values.append(x._data)
+            if x._edges is not None:
+                edges.append(k)
+        else:
+            values.append(operand(x))
+    try:
+        data = op.value(*values, **static)
+    except ValueError as error:
+        raise op.explain(values, error) from error
+    if op.saves:
+        data, saved = data
+        static = {**static, "saved": saved}
+    if kind is None:
+        return data
+    node = _new(kind)
+    node._id = next(_ids)
+    node._data = data
+    node.grad = node._extra = None
+    node._op = op
+    if edges and recording and op.differentiable:
+        node._inputs, node._values, node._static, node._edges = (
+            inputs,
+            values,
+            static,
+            edges,
+        )
+    else:
+        node._inputs = node._edges = None
+    for plug in plugs:
+        node = plug.after(node, inputs, static)
+    return node
+
+
+def backward(
+    seeds: Iterable[tuple[Any, Any]],
+    sink: Callable[[Any, Any], None],
+    *,
+    retain: bool = False,
+    higher: bool = False,
+) -> None:
+    """Carry gradients from the seeds to the leaves, youngest node first.
+
+    A node is visited once, after all that used it; contributions of several paths add.
+
+    Args:
+        seeds: pairs of a node and its incoming gradient.
+        sink: called with each leaf and its gradient.
+        retain: keep what the rules need for another pass.
+        higher: hand the rules tensors, so that the gradients have gradients.
+
+    Raises:
+        GradError: if the graph was freed, or an operand that a rule needs was changed.
+    """
+    plugs = _mode.get().plugs
+    changed = _Change.latest
+    nodes: dict[int, Any] = {}
+    grads: dict[int, Any] = {}
+    queue: list[int] = []
+    for node, g in seeds:
+        i = node._id
+        if i in grads:
+            grads[i] = grads[i] + g
+        else:
+            nodes[i], grads[i] = node, g
+            heappush(queue, -i)
+    while queue:
+        i = -heappop(queue)
+        node, g = nodes.pop(i), grads.pop(i)
+        if node._extra is not None:
+            g = _run_hooks(node, g)
+        for plug in plugs:
+            plug.arrive(node, g)
+        edges = node._edges
+        if not edges:
+            sink(node, g)
+            continue
+        op, inputs, values, static = node._op, node._inputs, node._values, node._static
+        if inputs is None:
+            raise _freed(node)
+        if i < changed:
+            _check_unchanged(node)
+        if higher:
+            y, values = node, inputs
+            if op.saves:
+                static = {**static, "saved": None}
+        else:
+            y = node._data
+        together = op.vjp and op.vjp(g, y, *values, wrt=edges, **static)
+        for k in edges:
+            c = together[k] if together else op.pullbacks[k](g, y, *values, **static)
+            x = inputs[k]
+            like = x._data
+            if c.shape != like.shape or c.dtype != like.dtype:
+                c = fit(c, like)
+            for plug in plugs:
+                c = plug.edge(node, k, c)
+            j = x._id
+            if j in grads:
+                grads[j] = grads[j] + c
+            else:
+                nodes[j], grads[j] = x, c
+                heappush(queue, -j)
+        if not retain:
+            node._inputs = node._values = node._static = None
+
+
+def ancestors(nodes: Iterable[Any]) -> list[Any]:
+    """List all that the nodes were computed from, themselves included, oldest first.
+
+    Only what wants a gradient is followed.
+    """
+    found: dict[int, Any] = {}
+    stack = [n for n in nodes if n._edges is not None]
+    while stack:
+        node = stack.pop()
+        if node._id in found:
+            continue
+        found[node._id] = node
+        if node._edges and node._inputs is None:
+            raise _freed(node)
+        stack += [node._inputs[k] for k in node._edges]
+    return [found[i] for i in sorted(found)]
+
+
+@contextmanager
+def plugged(plug: Plug) -> Iterator[Plug]:
+    """Let ``plug`` listen within a ``with`` block."""
+    mode = _mode.get()
+    token = _mode.set(Mode(mode.grad, (*mode.plugs, plug)))
+    try:
+        yield plug
+    finally:
+        _mode.reset(token)
+
+
+@contextmanager
+def scope(name: str, owner: Any = None) -> Iterator[list[Any]]:
+    """Name the operations of a ``with`` block, ``outer.inner`` where blocks nest.
+
+    Yields:
+        a list: what the block puts in it is the output that ``leave`` reports.
+    """
+    path = ".".join(filter(None, (_scope.get(), name)))
+    plugs, outputs = _mode.get().plugs, []  # type: tuple[Plug, ...], list[Any]
+    token = _scope.set(path)
+    for plug in plugs:
+        plug.enter(path, owner)
+    try:
+        yield outputs
+    finally:
+        _scope.reset(token)
+        for plug in plugs:
+            plug.leave(path, outputs[0] if outputs else None)
+
+
+def current_scope() -> str:
+    """Return the dotted path of the innermost scope, empty at the top."""
+    return _scope.get()
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Leave no record within a ``with`` block (or a decorated function).
+
+    >>> import backproplab as bp
+    >>> x = bp.tensor(2.0, requires_grad=True)
+    >>> with bp.no_grad():
+    ...     (x * x).requires_grad
+    False
+    """
+    with _recording(False):
+        yield
+
+
+@contextmanager
+def enable_grad() -> Iterator[None]:
+    """Leave records again, within a ``no_grad`` block."""
+    with _recording(True):
+        yield
+
+
+def is_grad_enabled() -> bool:
+    """Say whether operations leave a record here."""
+    return _mode.get().grad
+
+
+def current_plugs() -> tuple[Plug, ...]:
+    """List the plugs that listen here, outermost first."""
+    return _mode.get().plugs
+
+
+def extra(node: Any) -> Extra:
+    """Return what only few nodes have, made at first use."""
+    if node._extra is None:
+        node._extra = Extra()
+    return node._extra
+
+
+def mark_changed(node: Any) -> None:
+    """Note that the node's data is not what earlier operations saw."""
+    extra(node).changed = _Change.latest = next(_ids)
+
+
+@contextmanager
+def _recording(on: bool) -> Iterator[None]:
+    token = _mode.set(Mode(on, _mode.get().plugs))
+    try:
+        yield
+    finally:
+        _mode.reset(token)
+
+
+def _run_hooks(node: Any, g: Any) -> Any:
+    for hook in list(node._extra.hooks.values()):
+        seen = g
+        if isinstance(g, np.ndarray):
+            seen = g.view()
+            seen.flags.writeable = (
+                False  # others may share it: a hook returns, not writes
+            )
+        result = hook(seen)
+        if result is None:
+            continue
+        g = result if isinstance(result, Node) else np.asarray(result, dtype=g.dtype)
+        if g.shape != seen.shape:
+            raise ShapeError(
+                f"hook on {label(node)}: it returned shape {g.shape}; "
+                f"the gradient has shape {seen.shape}.",
+                help="return None to leave the gradient as it is.",
+            )
+    if node._extra.retain and node._edges:
+        g_own = g if isinstance(g, Node) else np.array(g)
+        node.grad = g_own if node.grad is None else node.grad + g_own
+    return g
+
+
+def label(node: Any) -> str:
+    """Name a node for a message: its own name, or the op that made it."""
+    if node._extra is not None and node._extra.name:
+        return str(node._extra.name)
+    made = f"the output of {node._op.name}" if node._op else "a leaf"
+    return f"{made} of shape {np.shape(node._data)}"
+
+
+def _freed(node: Any) -> GradError:
+    return GradError(
+        f"backward() came to {label(node)}, whose saved values are gone: "
+        "an earlier backward() used and freed them.",
+        help="compute the loss again, or keep the graph with "
+        "`loss.backward(retain_graph=True)` the first time.",
+    )
+
+
+def _check_unchanged(node: Any) -> None:
+    for k in node._edges:
+        needed = node._op.needs[k]
+        operands = (node, *node._inputs)
+        for position in needed if needed is not None else range(len(operands)):
+            x = operands[position]
+            if (
+                isinstance(x, Node)
+                and x._extra is not None
+                and x._extra.changed > node._id
+            ):
+                raise GradError(
+                    f"{node._op.name} needs the value that {label(x)} had when it ran, "
+                    "but its data was changed since.",
+                    help="call backward() before changing data, "
+                    "or compute the loss again after the change.",
+                )

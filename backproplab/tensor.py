@@ -1,0 +1,405 @@
+"""Tensor: a node of the tape that behaves like an array. Rules of calculus live in ops/."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+
+from . import ops
+from ._arrays import operand
+from .errors import DTypeError, GradError, RuleError, ShapeError
+from .primitive import numpy_rules
+from .tape import Node, _ids, backward, extra, label, mark_changed
+
+
+class Tensor(Node):
+    """An array that remembers how it was computed.
+
+    Args:
+        data: array, nested list or number; copied, dtype kept (NumPy's default for
+            Python numbers).
+        requires_grad: whether ``backward`` is to leave a gradient here.
+        name: what records, messages and pictures call it.
+
+    Raises:
+        DTypeError: if a gradient is asked of integers or booleans.
+
+    >>> x = Tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    array([2., 4.])
+    """
+
+    __slots__ = ()
+    __array_priority__: ClassVar[float] = 1000.0
+
+    def __init__(
+        self, data: Any, requires_grad: bool = False, *, name: str | None = None
+    ) -> None:
+        if isinstance(data, Node):
+            data = data._data
+        array = np.array(data)
+        if array.dtype.kind not in "fiub":
+            raise DTypeError(
+                f"tensor: the data has dtype {array.dtype}; real numbers are required.",
+                help="every row of a nested list must have the same length."
+                if array.dtype == object
+                else "",
+            )
+        self._id = next(_ids)
+        self._data = array
+        self._op = self._inputs = self._values = self._static = None
+        self._edges = None
+        self.grad = self._extra = None
+        self.requires_grad = requires_grad
+        if name is not None:
+            extra(self).name = name
+
+    # What it is.
+
+    @property
+    def data(self) -> np.ndarray:
+        """The array itself, not a copy. Assigning marks the tensor as changed."""
+        if type(self._data) is not np.ndarray:
+            self._data = np.asarray(self._data)
+        return self._data
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        value = np.asarray(value, dtype=self._data.dtype)
+        if value.shape != self.shape:
+            raise ShapeError(
+                f"data: the new value has shape {value.shape}, the tensor {self.shape}; "
+                "they must be equal."
+            )
+        self._data = value
+        mark_changed(self)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient is wanted here."""
+        return self._edges is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if self._op is not None and self._edges is not None and not wanted:
+            raise GradError(
+                f"requires_grad: {label(self)} was computed from tensors that want a "
+                "gradient; only leaves can be switched.",
+                help="use `.detach()` for a copy without a history.",
+            )
+        if not wanted:
+            self._edges = None
+        elif self._edges is None:
+            if self._data.dtype.kind != "f":
+                raise DTypeError(
+                    f"requires_grad: the data has dtype {self._data.dtype}; "
+                    "only floating-point numbers have gradients.",
+                    help="write 3.0 for 3, or convert: `np.asarray(data, dtype=float)`.",
+                )
+            self._op, self._edges = None, ()
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made by hand rather than computed from what wants a gradient."""
+        return not self._edges
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the axes."""
+        return self._data.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Number format."""
+        return self._data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self._data.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self._data.size
+
+    @property
+    def T(self) -> "Tensor":
+        """The transpose: axes in reverse order."""
+        return ops.transpose(self)
+
+    @property
+    def name(self) -> str | None:
+        """What records, messages and pictures call it."""
+        return self._extra.name if self._extra is not None else None
+
+    def named(self, name: str) -> "Tensor":
+        """Name it, and return it: ``h = np.tanh(z).named("h")``."""
+        extra(self).name = name
+        return self
+
+    def __repr__(self) -> str:
+        body = np.array2string(self.data, separator=", ", prefix="tensor(")
+        tail = ", requires_grad=True" if self.requires_grad else ""
+        if self._op is not None and self._edges:
+            tail = f", op={self._op.name}"
+        dtype = "" if self.dtype == np.float64 else f", dtype={self.dtype}"
+        return f"tensor({body}{dtype}{tail})"
+
+    # Backward.
+
+    def backward(self, g: Any = None, retain_graph: bool = False) -> None:
+        """Add dL/dx to ``.grad`` of every leaf x that this was computed from.
+
+        Args:
+            g: the incoming gradient, of this tensor's shape; 1 for a single number.
+            retain_graph: keep what the rules need, so that backward can run again.
+
+        Raises:
+            GradError: if no gradient is wanted, ``g`` is missing or misshapen, or the
+                graph was used up by an earlier backward.
+        """
+        if self._edges is None:
+            raise GradError(
+                f"backward() was called on {label(self)}, which needs no gradient.",
+                help="make an input with `bp.tensor(..., requires_grad=True)`, "
+                "and compute outside `bp.no_grad()`.",
+            )
+        backward([(self, self._seed(g))], _accumulate, retain=retain_graph)
+
+    def _seed(self, g: Any) -> np.ndarray:
+        name = self.name or "loss"
+        if g is None:
+            if self.size != 1:
+                raise GradError(
+                    f"backward() starts from a scalar, but {name} has shape {self.shape}.",
+                    help=f"reduce it (`{name}.mean().backward()`) or pass the incoming "
+                    f"gradient: `{name}.backward(g)` with g of shape {self.shape}.",
+                )
+            return np.ones_like(self._data)
+        g = np.array(g._data if isinstance(g, Node) else g, dtype=self.dtype)
+        if g.shape != self.shape:
+            raise ShapeError(
+                f"backward: g has shape {g.shape} and {name} has shape {self.shape}; "
+                "they must be equal."
+            )
+        return g
+
+    def detach(self) -> "Tensor":
+        """A tensor of the same data without a history; the data is shared."""
+        out = Tensor.__new__(Tensor)
+        Tensor.__init__(out, 0.0)
+        out._data = self._data
+        return out
+
+    def numpy(self) -> np.ndarray:
+        """The array itself: the same memory, no gradient."""
+        return self.data
+
+    def item(self) -> float:
+        """The only element, as a Python number."""
+        return self._data.item()
+
+    def tolist(self) -> Any:
+        """The values as nested lists."""
+        return self.data.tolist()
+
+    def reshape(self, *shape: Any) -> "Tensor":
+        """The same numbers in another shape: ``t.reshape(2, -1)`` or ``t.reshape((2, -1))``."""
+        return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> "Tensor":
+        """Permute axes, or reverse them."""
+        axes = axes[0] if len(axes) == 1 else axes or None
+        return ops.transpose(self, axes)
+
+    def astype(self, dtype: Any) -> "Tensor":
+        """Change the number format, visibly on the tape."""
+        return ops.cast(self, np.dtype(dtype))
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self.grad = None
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this intermediate value at the next backward."""
+        if self._edges is None:
+            raise GradError(
+                f"retain_grad: {label(self)} needs no gradient, so none will come.",
+                help="make an input with `bp.tensor(..., requires_grad=True)`.",
+            )
+        extra(self).retain = True
+
+    def register_hook(self, fn: Callable[[np.ndarray], Any]) -> "Handle":
+        """Call ``fn(grad)`` when this tensor's whole gradient is known.
+
+        Hooks run in the order of registration, once a backward pass, before ``.grad``
+        is written; each sees what the one before returned. The array is read-only:
+        return a new one to replace it.
+        """
+        if self._edges is None:
+            raise GradError(
+                f"register_hook: {label(self)} needs no gradient, so the hook cannot run.",
+                help="make it with `bp.tensor(..., requires_grad=True)`.",
+            )
+        return Handle(extra(self).hooks, fn)
+
+    # NumPy's protocols.
+
+    def __array_ufunc__(
+        self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any
+    ) -> Any:
+        if method == "__call__" and not kwargs:
+            rule = numpy_rules.get(ufunc)
+            if rule is not None:
+                return rule(*inputs)
+            if ufunc in _CONSTANT:
+                return ufunc(*(x._data if isinstance(x, Node) else x for x in inputs))
+        raise _no_rule(ufunc, method, kwargs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        refused = [k for k in ("out", "where") if kwargs.get(k) is not None]
+        rule = numpy_rules.get(func)
+        if rule is not None and not refused:
+            return rule(*args, **kwargs)
+        if func in _CONSTANT and not refused:
+            return func(*_plain(args), **{k: _plain(v) for k, v in kwargs.items()})
+        raise _no_rule(func, "__call__", dict.fromkeys(refused))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self._edges is not None:
+            raise GradError(
+                f"np.asarray on {label(self)} would cut it off from its gradient.",
+                help="say so: `t.detach()` or `t.data`.",
+            )
+        return np.array(self._data, dtype=dtype, copy=copy)
+
+    # Operators.
+
+    __hash__ = Node.__hash__
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("a 0-d tensor has no len().")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator["Tensor"]:
+        return (self[i] for i in range(len(self)))
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    def __index__(self) -> int:
+        return self.data.__index__()
+
+    def __getitem__(self, index: Any) -> "Tensor":
+        return ops.getitem(self, _plain(index))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if self._edges is not None:
+            raise GradError(
+                f"assignment into {label(self)} would make its gradient wrong.",
+                help="build a new tensor, with bp.where for instance; "
+                "or write to `t.data[...]` before it is used.",
+            )
+        self.data[_plain(index)] = _plain(value)
+        mark_changed(self)
+
+
+def tensor(
+    data: Any, requires_grad: bool = False, *, name: str | None = None
+) -> Tensor:
+    """Make a tensor from a copy of ``data``; see ``Tensor``."""
+    return Tensor(data, requires_grad, name=name)
+
+
+class Handle:
+    """A registered hook: ``remove()`` it, or use it as a context manager."""
+
+    __slots__ = ("_hooks", "_key")
+
+    def __init__(self, hooks: dict[int, Any], fn: Callable[..., Any]) -> None:
+        self._hooks, self._key = hooks, next(_ids)
+        hooks[self._key] = fn
+
+    def remove(self) -> None:
+        """Take the hook away; a second time does nothing."""
+        self._hooks.pop(self._key, None)
+
+    def __enter__(self) -> "Handle":
+        return self
+
+    def __exit__(self, *_error: Any) -> None:
+        self.remove()
+
+
+def _accumulate(leaf: Any, g: Any) -> None:
+    if leaf._edges is not None:
+        leaf.grad = np.array(g) if leaf.grad is None else leaf.grad + g
+
+
+def _plain(x: Any) -> Any:
+    if isinstance(x, Node):
+        return x._data
+    if isinstance(x, (tuple, list)):
+        return type(x)(_plain(v) for v in x)
+    return x
+
+
+def _no_rule(func: Any, method: str, kwargs: Any) -> RuleError:
+    name = f"np.{func.__name__}" + ("" if method == "__call__" else f".{method}")
+    if kwargs:
+        return RuleError(
+            f"{name}: the keyword {', '.join(kwargs)} has no derivative rule on tensors.",
+            help="leave it out; choose values with bp.where.",
+        )
+    return RuleError(
+        f"{name} has no derivative rule, so it does not take tensors.",
+        help="use `t.data` if no gradient is to flow through it, or declare the op: "
+        "see bp.elementwise, bp.linear, bp.primitive.",
+    )
+
+
+# Locally constant, or about shape alone: plain answers, no gradient to lose.
+_CONSTANT = {
+    np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
+    np.isnan, np.isinf, np.isfinite, np.signbit, np.floor, np.ceil, np.rint, np.trunc,
+    np.floor_divide, np.logical_and, np.logical_or, np.logical_not, np.logical_xor,
+    np.argmax, np.argmin, np.argsort, np.searchsorted, np.nonzero, np.count_nonzero,
+    np.shape, np.ndim, np.size, np.round, np.any, np.all, np.allclose, np.isclose,
+    np.array_equal, np.zeros_like, np.ones_like, np.full_like, np.empty_like,
+    np.result_type, np.array2string, np.array_repr, np.array_str, np.iscomplexobj,
+    np.isrealobj, np.may_share_memory, np.shares_memory, np.digitize, np.unravel_index,
+}  # fmt: skip
+
+
+def _reflected(op: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    return lambda self, other: op(other, self)
+
+
+def _comparison(ufunc: Any) -> Callable[[Any, Any], Any]:
+    return lambda self, other: ufunc(self._data, _plain(other))
+
+
+for _name, _op in {
+    "add": ops.add, "sub": ops.subtract, "mul": ops.multiply, "truediv": ops.divide,
+    "pow": ops.power, "matmul": ops.matmul,
+}.items():  # fmt: skip
+    setattr(Tensor, f"__{_name}__", _op)
+    setattr(Tensor, f"__r{_name}__", _reflected(_op))
+for _name, _op in {"neg": ops.negative, "abs": ops.abs}.items():
+    setattr(Tensor, f"__{_name}__", _op)
+for _name, _ufunc in {
+    "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
+    "gt": np.greater, "ge": np.greater_equal,
+}.items():  # fmt: skip
+    setattr(Tensor, f"__{_name}__", _comparison(_ufunc))
+for _name in ("sum", "mean", "squeeze", "swapaxes"):
+    setattr(Tensor, _name, getattr(ops, _name))
