@@ -1,0 +1,22 @@
+"""Small data sets with known answers: no downloads, no hidden randomness.
+
+Points and pixels are float32, so that they never widen a float32 model; labels are
+int64. Whatever is random takes a ``numpy.random.Generator`` and nothing else.
+"""
+
+from .batching import batches
+from .images import Digits, digits
+from .points import Points, moons, spirals, xor
+from .text import MarkovText, markov_text
+
+__all__ = [
+    "Digits",
+    "MarkovText",
+    "Points",
+    "batches",
+    "digits",
+    "markov_text",
+    "moons",
+    "spirals",
+    "xor",
+]
