@@ -12,7 +12,9 @@ from .verdict import Verdict
 _FORMATS = ("float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
 
-def compare(got: Any, want: Any, *, scale: float | None = None, name: str = "") -> Verdict:
+def compare(
+    got: Any, want: Any, *, scale: float | None = None, name: str = ""
+) -> Verdict:
     """Judge an answer against the truth. Never raises for what a learner hands in.
 
     Args:
@@ -58,7 +60,10 @@ def take_in(got: Any) -> tuple[np.ndarray | None, str]:
     if isinstance(got, Node):
         got = got._data
     if callable(got):
-        return None, f"This is a function ({kind}); call it and hand in what it returns."
+        return (
+            None,
+            f"This is a function ({kind}); call it and hand in what it returns.",
+        )
     try:
         array = np.asarray(got)
     except Exception:

@@ -50,7 +50,9 @@ def check(run: Trace, answers: Mapping[str, Any], *, strict: bool = False) -> Re
             says = f"The run has no value called {name!r}; {near(str(name), run.names)}"
             verdicts[str(name)] = Verdict("not-attempted", says, name=str(name))
         elif run[name].grad is None:
-            verdicts[name] = Verdict("not-attempted", _no_gradient(run, name), name=name)
+            verdicts[name] = Verdict(
+                "not-attempted", _no_gradient(run, name), name=name
+            )
         else:
             asked[run[name].id] = name
     if asked:
@@ -61,7 +63,9 @@ def check(run: Trace, answers: Mapping[str, Any], *, strict: bool = False) -> Re
     return report
 
 
-def _walk(run: Trace, asked: dict[int, str], answers: Mapping[str, Any]) -> dict[str, Verdict]:
+def _walk(
+    run: Trace, asked: dict[int, str], answers: Mapping[str, Any]
+) -> dict[str, Verdict]:
     verdicts: dict[str, Verdict] = {}
     sizes: dict[int, Any] = {}  # |contributions| added up: the scale when they cancel
 
@@ -77,7 +81,11 @@ def _walk(run: Trace, asked: dict[int, str], answers: Mapping[str, Any]) -> dict
         scale = float(np.max(sizes[i], initial=0)) if i in sizes else None
         verdicts[name] = _judge(run, i, got, follows, record.grad, scale)
         array, _ = take_in(got) if got is not None and got is not ... else (None, "")
-        usable = array is not None and array.shape == follows.shape and np.isfinite(array).all()
+        usable = (
+            array is not None
+            and array.shape == follows.shape
+            and np.isfinite(array).all()
+        )
         return array if usable else follows  # type: ignore[return-value]
 
     replay.backward(run, replay.seeds(run), visit=visit, edge=edge)
@@ -103,7 +111,9 @@ def _judge(
         )
     if own.ok:
         return own
-    here = "Given your own values upstream, " if broken else "What comes in is right, but "
+    here = (
+        "Given your own values upstream, " if broken else "What comes in is right, but "
+    )
     return Verdict("wrong", f"{here}this step breaks. {absolute.says}", name=name)
 
 

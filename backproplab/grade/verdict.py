@@ -85,7 +85,9 @@ class Report(Mapping[str, Verdict]):
     @property
     def blamed(self) -> tuple[str, ...]:
         """Names of the steps that are broken; those left open are not among them."""
-        return tuple(n for n, v in self.items() if not v.ok and v.label != "not-attempted")
+        return tuple(
+            n for n, v in self.items() if not v.ok and v.label != "not-attempted"
+        )
 
     @property
     def open(self) -> tuple[str, ...]:
@@ -109,7 +111,11 @@ class Report(Mapping[str, Verdict]):
         right = sum(v.ok for v in self.values())
         text = f"{right} of {len(self)} steps are right"
         if self.blamed:
-            word = "the broken link is" if len(self.blamed) == 1 else "the broken links are"
+            word = (
+                "the broken link is"
+                if len(self.blamed) == 1
+                else "the broken links are"
+            )
             text += f"; {word} {', '.join(self.blamed)}"
         if self.open:
             text += f"; still open: {', '.join(self.open)}"
@@ -121,9 +127,7 @@ class Report(Mapping[str, Verdict]):
     __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
-        rows = [
-            f"| {v.mark} | `{n}` | {v.label} | {v.says} |" for n, v in self.items()
-        ]
+        rows = [f"| {v.mark} | `{n}` | {v.label} | {v.says} |" for n, v in self.items()]
         head = ["| | step | verdict | |", "|---|---|---|---|"]
         return "\n".join([*head, *rows, "", f"**{self.says}**"])
 

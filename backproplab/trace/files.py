@@ -45,7 +45,9 @@ def save(run: "Trace", path: str | Path) -> None:
                 "consumers": [[o, k] for o, k, _ in e.contributions],
             }
         )
-    text = json.dumps({"version": _VERSION, "records": rows, "steps": run._recorder.steps})
+    text = json.dumps(
+        {"version": _VERSION, "records": rows, "steps": run._recorder.steps}
+    )
     arrays["trace"] = np.frombuffer(text.encode(), np.uint8)
     path = Path(path)
     handle, draft = tempfile.mkstemp(dir=path.parent, suffix=".npz")
@@ -80,7 +82,9 @@ def load_trace(path: str | Path) -> "Trace":
                 help="update backproplab.",
             )
         recorder = Recorder(copy=False)
-        recorder.entries = [_entry(i, row, arrays) for i, row in enumerate(data["records"])]
+        recorder.entries = [
+            _entry(i, row, arrays) for i, row in enumerate(data["records"])
+        ]
         n = len(recorder.entries)
         recorder.steps = [
             (int(k), [(int(x), int(m)) for x, m in sends]) for k, sends in data["steps"]
@@ -124,7 +128,8 @@ def _entry(i: int, row: dict[str, Any], arrays: dict[str, np.ndarray]) -> Entry:
     e.primitive = ops.registry.get(e.op)
     e.static = _read(row["static"], arrays)
     e.contributions = [
-        (int(o), int(k), arrays[f"c{i}_{n}"]) for n, (o, k) in enumerate(row["consumers"])
+        (int(o), int(k), arrays[f"c{i}_{n}"])
+        for n, (o, k) in enumerate(row["consumers"])
     ]
     return e
 
@@ -134,7 +139,9 @@ def _write(x: Any, arrays: dict[str, np.ndarray], key: str) -> Any:
     if isinstance(x, dict):
         return {"dict": {k: _write(v, arrays, f"{key}.{k}") for k, v in x.items()}}
     if isinstance(x, (tuple, list)):
-        return {type(x).__name__: [_write(v, arrays, f"{key}.{n}") for n, v in enumerate(x)]}
+        return {
+            type(x).__name__: [_write(v, arrays, f"{key}.{n}") for n, v in enumerate(x)]
+        }
     if isinstance(x, slice):
         return {"slice": [_write(v, arrays, key) for v in (x.start, x.stop, x.step)]}
     if isinstance(x, (np.ndarray, np.generic)):

@@ -13,9 +13,17 @@ import numpy as np
 _PACKAGE = str(Path(__file__).parents[1])
 _ENGINE = tuple(
     str(Path(_PACKAGE, part))
-    for part in ("tape.py", "primitive.py", "tensor.py", "trace", "amp.py", "anomaly.py")
+    for part in (
+        "tape.py",
+        "primitive.py",
+        "tensor.py",
+        "trace",
+        "amp.py",
+        "anomaly.py",
+    )
 ) + (str(Path(np.__file__).parent), contextlib.__file__)
 _OPS = str(Path(_PACKAGE, "ops"))
+_EXERCISES = str(Path(_PACKAGE, "exercises"))  # written as a learner writes
 _RETURN = object()
 
 
@@ -90,7 +98,7 @@ def _kind(code: CodeType) -> str:
             else "op"
             if file.startswith(_OPS)
             else "package"
-            if file.startswith(_PACKAGE)
+            if file.startswith(_PACKAGE) and not file.startswith(_EXERCISES)
             else "learner"
         )
     return kind
@@ -99,7 +107,10 @@ def _kind(code: CodeType) -> str:
 def _target(code: CodeType, lasti: int) -> Any:
     if code not in _targets:
         steps = list(dis.get_instructions(code))
-        _targets[code] = ([s.offset for s in steps], [_stored(steps, i + 1) for i in range(len(steps))])
+        _targets[code] = (
+            [s.offset for s in steps],
+            [_stored(steps, i + 1) for i in range(len(steps))],
+        )
     offsets, names = _targets[code]
     return names[bisect_right(offsets, lasti) - 1]
 

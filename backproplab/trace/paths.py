@@ -40,7 +40,9 @@ class Paths(list[Path]):
     def __repr__(self) -> str:
         lines = [f"{np.linalg.norm(p.product):10.3g}  {p}" for p in self]
         shown = "" if len(self) == self.count else f", {len(self)} shown"
-        return "\n".join([f"{self.count} paths{shown} (norm of the product, nodes)", *lines])
+        return "\n".join(
+            [f"{self.count} paths{shown} (norm of the product, nodes)", *lines]
+        )
 
 
 def find_paths(run: "Trace", a: "Record", b: "Record", top: int | None) -> Paths:
@@ -65,7 +67,9 @@ def find_paths(run: "Trace", a: "Record", b: "Record", top: int | None) -> Paths
         return Paths([], 0)
     keep = _MOST if total <= _MOST else max(64, 4 * (top or 0))
     seed = b.grad if b.grad is not None else np.ones_like(b.value)
-    waiting: dict[int, list[tuple[tuple[int, ...], np.ndarray]]] = {b.id: [((b.id,), seed)]}
+    waiting: dict[int, list[tuple[tuple[int, ...], np.ndarray]]] = {
+        b.id: [((b.id,), seed)]
+    }
     for i in range(b.id, a.id, -1):
         for nodes, g in waiting.pop(i, ()):
             for k, x in replay.edges(run, i):

@@ -7,7 +7,6 @@ import numpy as np
 from ..tape import Node, Plug, current_scope
 from .names import Caller
 
-
 NOTHING = -1  # in the place of an optional input that was None
 
 
@@ -17,7 +16,9 @@ class Entry:
     __slots__ = ("assigned", "contributions", "given", "grad", "inputs", "node", "op", "primitive",
                  "scope", "scopes", "seed", "seen", "source", "static", "value", "wants")  # fmt: skip
 
-    def __init__(self, op: str, value: Any, scope: str, source: tuple[str, int]) -> None:
+    def __init__(
+        self, op: str, value: Any, scope: str, source: tuple[str, int]
+    ) -> None:
         self.op, self.value, self.scope, self.source = op, value, scope, source
         self.primitive: Any = None
         self.node: Any = None  # until the run is over: it may yet be named
@@ -27,7 +28,9 @@ class Entry:
         self.assigned: str | None = None  # the learner's variable
         self.scopes: list[str] = []  # modules whose output it is
         self.grad: Any = None
-        self.contributions: list[tuple[int, int, Any]] = []  # output, its input k, array
+        self.contributions: list[
+            tuple[int, int, Any]
+        ] = []  # output, its input k, array
         self.seed: Any = None  # the gradient that a backward pass began with here
         self.seen = 0  # contributions that earlier passes added
         self.wants = False
@@ -43,7 +46,9 @@ class Recorder(Plug):
     def __init__(self, copy: bool) -> None:
         self.copy = copy
         self.entries: list[Entry] = []
-        self.steps: list[tuple[int, list[tuple[int, int]]]] = []  # entry, (input, its nth contribution)
+        self.steps: list[
+            tuple[int, list[tuple[int, int]]]
+        ] = []  # entry, (input, its nth contribution)
         self._of_node: dict[int, int] = {}  # node id -> entry
         self._of_array: dict[int, int] = {}  # id of a raw array -> entry
         self._keep: list[Any] = []  # so that ids are not used again
@@ -98,7 +103,9 @@ class Recorder(Plug):
             self._last_via = None
             return
         if caller.via is not None and caller.via is self._last_via and self._last_named:
-            self._last_named.assigned = None  # an op made of ops: the last one is the value
+            self._last_named.assigned = (
+                None  # an op made of ops: the last one is the value
+            )
         entry.assigned = caller.assigned()
         self._last_via, self._last_named = caller.via, entry
 
@@ -156,7 +163,9 @@ class Recorder(Plug):
     def edge(self, node: Any, k: int, c: Any) -> Any:
         output, x = self._of_node.get(node._id), self._of_node.get(node._inputs[k]._id)
         if output is not None and x is not None:
-            array = np.array(c._data if isinstance(c, Node) else c, copy=self.copy or None)
+            array = np.array(
+                c._data if isinstance(c, Node) else c, copy=self.copy or None
+            )
             received = self.entries[x].contributions
             self.steps[-1][1].append((x, len(received)))
             received.append((output, k, array))

@@ -31,7 +31,9 @@ def local(run: "Trace", i: int) -> Any:
     with np.errstate(all="ignore"):
         for rule in op.rules:
             slope = rule(y, *xs, **entry.static) if callable(rule) else (rule or 0)
-            found.append(np.broadcast_to(np.asarray(slope, np.asarray(y).dtype), np.shape(y)))
+            found.append(
+                np.broadcast_to(np.asarray(slope, np.asarray(y).dtype), np.shape(y))
+            )
     return found[0] if len(found) == 1 else tuple(found)
 
 
@@ -70,6 +72,7 @@ def backward(
     seeds: dict[int, np.ndarray],
     visit: Callable[[int, np.ndarray], np.ndarray] | None = None,
     edge: Callable[[int, int, int, np.ndarray], np.ndarray] | None = None,
+    down_to: int = 0,
 ) -> dict[int, np.ndarray]:
     """Walk back over the recorded run, as the engine does over the tape.
 
@@ -78,16 +81,19 @@ def backward(
         seeds: incoming gradients by record id.
         visit: may replace the whole gradient of a record, ``visit(id, g)``.
         edge: may replace a contribution, ``edge(output, k, input, c)``.
+        down_to: the oldest record whose gradient is wanted.
 
     Returns:
         the gradient of every record that was reached.
     """
     grads = dict(seeds)
-    for i in range(len(run) - 1, -1, -1):
+    for i in range(len(run) - 1, down_to - 1, -1):
         if i not in grads:
             continue
         if visit is not None:
             grads[i] = visit(i, grads[i])
+        if i == down_to:
+            break
         for k, x in edges(run, i):
             c = contribution(run, i, k, grads[i])
             if edge is not None:
@@ -165,13 +171,20 @@ def gain(run: "Trace") -> dict[str, float]:
         out = [
             i for i in members if any(o not in inside for o, _ in records[i].consumers)
         ] or members[-1:]
-        came = np.sqrt(sum(_norm2(_sum_from(records[i], inside, outside=True)) for i in out))
+        came = np.sqrt(
+            sum(_norm2(_sum_from(records[i], inside, outside=True)) for i in out)
+        )
         signal = [
             k
             for k in dict.fromkeys(k for i in members for k in records[i]._entry.inputs)
-            if k >= 0 and k not in inside and records[k].op != "leaf" and records[k].contributions
+            if k >= 0
+            and k not in inside
+            and records[k].op != "leaf"
+            and records[k].contributions
         ]
-        sent = np.sqrt(sum(_norm2(_sum_from(records[k], inside, outside=False)) for k in signal))
+        sent = np.sqrt(
+            sum(_norm2(_sum_from(records[k], inside, outside=False)) for k in signal)
+        )
         if signal and came > 0:
             gains[layer] = float(sent / came)
     return gains
@@ -257,23 +270,40 @@ def ledger(run: "Trace") -> Table:
 
     def note(r: "Record", what: str, count: int) -> None:
         if count:
-            rows.append({"name": r.name, "op": r.op, "what": what, "count": count, "source": r.source})
+            rows.append(
+                {
+                    "name": r.name,
+                    "op": r.op,
+                    "what": what,
+                    "count": count,
+                    "source": r.source,
+                }
+            )
 
     for r in run:
         xs = operands(run, r.id) if r._entry.primitive is not None else []
         if r.op in _KINKS:
             note(r, "at a kink", int(np.sum(_KINKS[r.op](*xs))))
-        born = ~np.isfinite(r.value) if np.asarray(r.value).dtype.kind == "f" else np.zeros(1, bool)
+        born = (
+            ~np.isfinite(r.value)
+            if np.asarray(r.value).dtype.kind == "f"
+            else np.zeros(1, bool)
+        )
         if all(np.all(np.isfinite(x)) for x in xs if x is not None):
             note(r, "NaN or inf born forward", int(np.sum(born)))
         if r.grad is not None:
             from_finite = all(
-                run[o].grad is not None and np.all(np.isfinite(run[o].grad)) for o, _ in r.consumers
+                run[o].grad is not None and np.all(np.isfinite(run[o].grad))
+                for o, _ in r.consumers
             )
             if from_finite:
                 note(r, "NaN or inf born backward", int(np.sum(~np.isfinite(r.grad))))
             tiny = np.finfo(r.grad.dtype).tiny
-            note(r, "gradient below the normal range", int(np.sum((r.grad != 0) & (np.abs(r.grad) < tiny))))
+            note(
+                r,
+                "gradient below the normal range",
+                int(np.sum((r.grad != 0) & (np.abs(r.grad) < tiny))),
+            )
     return rows
 
 
@@ -297,3 +327,29 @@ def cancelled_scale(run: "Trace", i: int) -> float:
         found = np.max(np.abs(fit(np.asarray(c), np.asarray(xs[k]))), initial=0)
         size += float(found) if np.isfinite(found) else 0.0
     return size
+
+
+def tangents(
+    run: "Trace", start: int, direction: np.ndarray, blocked: set[int]
+) -> dict[int, np.ndarray]:
+    """Push a tangent forward from one record through all that depends on it.
+
+    Args:
+        run: the recorded run.
+        start: the record that moves.
+        direction: how it moves, of its shape.
+        blocked: records that stand still whatever their inputs do.
+    """
+    moved = {start: np.asarray(direction)}
+    for r in run.records[start + 1 :]:
+        entry = r._entry
+        if r.id in blocked or entry.primitive is None or entry.primitive.jvp is None:
+            continue
+        ts = [moved.get(k) for k in entry.inputs]
+        if all(t is None for t in ts):
+            continue
+        with np.errstate(all="ignore"):
+            t = entry.primitive.jvp(ts, entry.value, *operands(run, r.id), **entry.static)
+        if t is not None:
+            moved[r.id] = np.broadcast_to(np.asarray(t), r.shape)
+    return moved

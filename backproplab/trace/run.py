@@ -76,7 +76,11 @@ class Record:
         return replay.saved_bytes(self._run, self.id)
 
     def __repr__(self) -> str:
-        grad = "no grad" if self.grad is None else f"|grad| {np.linalg.norm(self.grad):.3g}"
+        grad = (
+            "no grad"
+            if self.grad is None
+            else f"|grad| {np.linalg.norm(self.grad):.3g}"
+        )
         return f"<Record {self.id} {self.name} = {self.op} {self.shape}, {grad}>"
 
 
@@ -145,7 +149,8 @@ class Trace:
             return records[key]
         if key not in self._names:
             raise NameLookupError(
-                f"run[{key!r}]: no record has this name or scope.", help=near(key, self._names)
+                f"run[{key!r}]: no record has this name or scope.",
+                help=near(key, self._names),
             )
         return records[self._names[key]]
 
