@@ -27,6 +27,9 @@ _PRODUCTS = {
 }
 
 
+_DIAGONAL = 512  # entries up to which a Jacobian's diagonal is worth its passes
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Edge:
     """The link from record ``output`` back to its input number ``k``, which is ``x``."""
@@ -129,6 +132,22 @@ def breaks(run: Trace, edge: Edge, g: np.ndarray, sent: np.ndarray) -> Iterator[
     yield from _substituted(run, edge, g, made)
     yield from _operands(run, edge, g, made)
     yield from _axes(run, edge, g, made)
+    if shape == g.shape and op.kind == "primitive" and g.size <= _DIAGONAL:
+        why = f"d{out}/d{x} is taken entry by entry, as if no entry depended on another"
+        yield from made("factor-substituted", _diagonal(run, edge, g), why)
+
+
+def _diagonal(run: Trace, edge: Edge, g: np.ndarray) -> np.ndarray | None:
+    """What the edge sends if only the diagonal of its Jacobian is used."""
+    out = np.zeros(g.shape)
+    for i in np.ndindex(g.shape):
+        alone = np.zeros_like(g)
+        alone[i] = g[i]
+        c = pull(run, edge, alone)
+        if c is None or c.shape != g.shape:
+            return None
+        out[i] = c[i]
+    return out
 
 
 def _is_one(g: np.ndarray, sent: np.ndarray) -> bool:

@@ -10,9 +10,9 @@ import numpy as np
 
 from ..errors import near
 from ..trace import Trace, replay
-from .breaks import Break, Edge, breaks, edges, is_statistic, pull, sizes
+from .breaks import Break, Edge, breaks, edges, fitted, is_statistic, sizes
 from .compare import compare, take_in, tolerance
-from .expand import expand
+from .expression import slips
 from .shapes import shape_question
 
 # The most telling label wins; among equals, the link nearest to what was asked.
@@ -108,11 +108,6 @@ def diagnose(
         return first
     found = search.singles()
     if not found:
-        wide, names = expand(run)
-        if wide is not None:
-            inner = _Search(wide, name, got, given or {}, names)
-            found = inner.singles() if inner.same_truth(search) else []
-    if not found:
         found = search.pairs(perf_counter() + seconds)
     if not found:
         return Diagnosis("unexplained", name, search.unexplained())
@@ -129,11 +124,9 @@ class _Search:
         name: str,
         got: Any,
         given: Mapping[str, Any],
-        outer: dict[int, str] | None = None,
     ) -> None:
         self.run, self.name, self.got = run, name, got
         self.t = run[name].id
-        self.outer = outer or {}
         self.given: dict[int, np.ndarray] = {}
         for key, value in given.items():
             if key in run and run[key].id != self.t:
@@ -191,9 +184,6 @@ class _Search:
             return Diagnosis("correct", self.name, "Right.")
         return None
 
-    def same_truth(self, other: "_Search") -> bool:
-        return compare(self.want, other.want).ok
-
     # One broken rule.
 
     def singles(self) -> list[Diagnosis]:
@@ -211,7 +201,7 @@ class _Search:
             )
             ts = [t[e.x] for t in tangents]
             found += self._multiples(e, sent, ts, off, noise)
-            for b in breaks(self.run, e, g, sent):
+            for b in self._broken(e, g, sent):
                 if all(
                     abs(float(np.vdot(t, b.sends - sent)) - d) <= noise
                     for t, d in zip(ts, off, strict=True)
@@ -226,6 +216,13 @@ class _Search:
         for _, d in found:
             unique.setdefault((d.label, d.where), d)
         return list(unique.values())
+
+    def _broken(self, e: Edge, g: np.ndarray, sent: np.ndarray) -> Iterator[Break]:
+        yield from breaks(self.run, e, g, sent)
+        for label, raw, why in slips(self.run, e, g):
+            c = fitted(raw, np.shape(sent))
+            if c is not None and np.isfinite(c).all():
+                yield Break(label, e, c, why)
 
     def _whole(self) -> Iterator[tuple[tuple[int, int], Diagnosis]]:
         a, name = self.array, self.name
@@ -442,7 +439,7 @@ class _Search:
                 yield label, None, factor, why
         if sent is None:
             sent = replay.contribution(self.run, e.output, e.k, grads[e.output])
-        for b in breaks(self.run, e, grads[e.output], sent):
+        for b in self._broken(e, grads[e.output], sent):
             if np.shape(b.sends) == np.shape(sent) and not np.array_equal(
                 b.sends, sent
             ):
@@ -485,15 +482,13 @@ class _Search:
         )
 
     def _name(self, i: int) -> str:
-        return self.outer.get(i, self.run[i].name)
+        return self.run[i].name
 
     def _where(self, e: Edge) -> tuple[str, str] | str:
-        out, x = self._name(e.output), self._name(e.x)
-        return out if out == x else (out, x)
+        return self._name(e.output), self._name(e.x)
 
     def _place(self, e: Edge) -> str:
-        out, x = self._name(e.output), self._name(e.x)
-        return f"inside {out}" if out == x else f"on the way back from {out} to {x}"
+        return f"on the way back from {self._name(e.output)} to {self._name(e.x)}"
 
     def unexplained(self) -> str:
         off = np.abs(np.asarray(self.array, float) - self.want)
