@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from .errors import ShapeError
+
 
 def operand(x: Any) -> Any:
     """Take in what a learner may pass: arrays and Python scalars stay, lists become arrays.
@@ -25,12 +27,22 @@ def fit(c: Any, like: Any) -> Any:
         c: a contribution of shape s, array or Tensor.
         like: the input, whose shape broadcasts to s.
 
+    Raises:
+        ShapeError: if it does not; a transposed array must not pass as another shape.
+
     >>> fit(np.ones((4, 3)), np.zeros((1, 3), np.float32))
     array([[4., 4., 4.]], dtype=float32)
     """
     shape = np.shape(like)
     if c.shape != shape:
         lead = len(c.shape) - len(shape)
+        if lead < 0 or any(
+            n not in (1, m) for n, m in zip(shape, c.shape[lead:], strict=True)
+        ):
+            raise ShapeError(
+                f"a rule gave an array of shape {c.shape} to an input of shape "
+                f"{shape}; it must have that shape, or one that the input broadcasts to."
+            )
         c = c.sum(
             axis=tuple(range(lead))
             + tuple(

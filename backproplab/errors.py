@@ -24,6 +24,10 @@ class ShapeError(BackpropError, ValueError):
     """Shapes do not fit together."""
 
 
+class RangeError(BackpropError, ValueError):
+    """A value outside its range: a label that is no class, an option that does not exist."""
+
+
 class DTypeError(BackpropError, TypeError):
     """A number format that cannot do what was asked, such as integers with a gradient."""
 
@@ -34,6 +38,10 @@ class GradError(BackpropError, RuntimeError):
 
 class RuleError(BackpropError, TypeError):
     """A NumPy function, keyword or derivative for which no rule is declared."""
+
+
+class CheckError(BackpropError, AssertionError):
+    """A derivative rule that numerical differentiation contradicts."""
 
 
 class AnomalyError(BackpropError, FloatingPointError):

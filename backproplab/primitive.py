@@ -16,8 +16,8 @@ from inspect import Parameter, signature
 from typing import Any
 
 from ._arrays import shape_words
-from .errors import RuleError, ShapeError, near
-from .tape import apply
+from .errors import BackpropError, RuleError, ShapeError, near
+from .tape import apply, one, two, unchanged
 
 Rule = Callable[..., Any]
 
@@ -41,9 +41,27 @@ class Primitive:
     """
 
     __slots__ = (
-        "name", "kind", "value", "doc", "inputs", "defaults", "signature", "variadic",
-        "rules", "pullbacks", "vjp", "jvp", "needs", "saves", "differentiable",
-        "cast", "example", "requires", "numpy", "call",
+        "call",
+        "cast",
+        "defaults",
+        "differentiable",
+        "doc",
+        "example",
+        "inputs",
+        "jvp",
+        "kind",
+        "listed",
+        "name",
+        "needs",
+        "numpy",
+        "pullbacks",
+        "requires",
+        "rules",
+        "saves",
+        "signature",
+        "value",
+        "variadic",
+        "vjp",
     )  # fmt: skip
 
     def __repr__(self) -> str:
@@ -51,7 +69,7 @@ class Primitive:
 
     def explain(self, values: Any, error: ValueError) -> Exception:
         """Turn NumPy's complaint into ours: seen, required."""
-        if isinstance(error, ShapeError):
+        if isinstance(error, BackpropError):
             return error
         names = (
             self.inputs
@@ -125,7 +143,8 @@ def primitive(
             for several), ``cast`` (autocast class), ``example`` (``rng -> (inputs,
             static)``), ``requires`` (the shape rule, in words), ``saves`` (the function
             returns ``y, saved`` and the rules get ``saved=``, None when they must
-            compute it again from tensors), ``name``.
+            compute it again from tensors), ``listed`` (of ``*inputs``: the caller passes
+            them as one sequence, as to ``np.concatenate``), ``name``.
     """
     options |= {"vjp": vjp, "jvp": jvp, "inputs": inputs}
     return _declarator("primitive", pullbacks, options)
@@ -144,7 +163,7 @@ def implements(*functions: Any) -> Callable[[Rule], Rule]:
 def _declarator(kind: str, rules: tuple[Any, ...], options: dict[str, Any]) -> Any:
     def declare(value: Rule) -> Rule:
         op = _declare(kind, value, rules, **options)
-        return _caller(op)
+        return _caller(op, value)
 
     return declare
 
@@ -163,6 +182,7 @@ def _declare(
     example: Rule | None = None,
     requires: str = "",
     saves: bool = False,
+    listed: bool = False,
     name: str | None = None,
 ) -> Primitive:
     op = Primitive()
@@ -174,10 +194,13 @@ def _declare(
     op.inputs = tuple(p.name for p in parameters[:arity])
     op.defaults = {p.name: p.default for p in parameters[arity:]}
     op.doc = value.__doc__ or ""
-    op.cast, op.example, op.requires, op.saves = cast, example, requires, saves
+    op.cast, op.requires, op.saves, op.listed = cast, requires, saves, listed
+    op.example = example or (lambda rng: ((rng.normal(size=(3, 4)),), {}))
     op.numpy = (ufunc,) if ufunc else numpy if isinstance(numpy, tuple) else (numpy,)
     op.vjp = vjp
     op.differentiable = vjp is not None or any(r is not None for r in rules)
+    if ufunc and kind == "elementwise" and not op.defaults:
+        op.value = ufunc  # what the body calls
     pull, op.jvp = {
         "elementwise": (_partial_pullback, _sum_of_partials(rules)),
         "linear": (_transpose_pullback, _multilinear(op)),
@@ -217,7 +240,7 @@ def _partial_pullback(partial: Any) -> Rule:
     """Multiply by the partial; written out for the common counts of inputs, for speed."""
     if not callable(partial):
         if partial == 1:
-            return lambda g, *_inputs, **_static: g
+            return unchanged
         if partial == -1:
             return lambda g, *_inputs, **_static: -g
         return lambda g, *_inputs, **_static: g * partial
@@ -257,25 +280,46 @@ def _multilinear(op: Primitive) -> Rule:
     return jvp
 
 
-def _caller(op: Primitive) -> Rule:
+def _caller(op: Primitive, body: Rule) -> Rule:
     """Make the function that a user calls, and let it stand for its NumPy functions."""
     arity, defaults = len(op.inputs), op.defaults
+    required = {k for k, default in defaults.items() if default is Parameter.empty}
 
-    if op.variadic:
+    if op.listed:
+
+        def call(arrays: Any, *args: Any, **static: Any) -> Any:
+            static = {**dict(zip(defaults, args, strict=False)), **static}
+            if not static.keys() <= defaults.keys():
+                raise _unknown_keyword(op, static)
+            return apply(op, tuple(arrays), {**defaults, **static})
+
+    elif op.variadic:
 
         def call(*args: Any, **static: Any) -> Any:
             if not static.keys() <= defaults.keys():
                 raise _unknown_keyword(op, static)
             return apply(op, args, {**defaults, **static})
 
+    elif arity <= 2 and not defaults and not op.saves and op.differentiable:
+        call = one(op) if arity == 1 else two(op)
+        call.__code__ = call.__code__.replace(
+            co_varnames=(*op.inputs, *call.__code__.co_varnames[arity:])
+        )
+
     else:
+        kinds = op.signature.parameters
+        by_place = [k for k in defaults if kinds[k].kind is not Parameter.KEYWORD_ONLY]
+        most = arity + len(by_place)
 
         def call(*args: Any, **static: Any) -> Any:
-            if len(args) != arity or not static.keys() <= defaults.keys():
+            if not static and arity < len(args) <= most:
+                static = dict(zip(by_place, args[arity:], strict=False))
+                args = args[:arity]
+            if len(args) != arity or not static.keys() <= defaults.keys() or (required and not required <= static.keys()):
                 args, static = _bind(op, args, static)
             return apply(op, args, {**defaults, **static} if static else defaults)
 
-    call = wraps(op.value)(call)
+    call = wraps(body)(call)
     call.__name__ = call.__qualname__ = op.name
     call.primitive = op  # type: ignore[attr-defined]
     op.call = call

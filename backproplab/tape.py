@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from heapq import heappop, heappush
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -31,18 +31,41 @@ class Node:
 
     ``_edges`` holds the positions of the inputs that want a gradient; it is None where
     no gradient is wanted and ``()`` for a leaf that wants one.
+
+    ``_form`` is (shape, dtype), one object for values known to be alike, or None: where
+    two nodes share it, what passes unchanged between them needs no fitting.
     """
 
     __slots__ = (
-        "_id", "_data", "_op", "_inputs", "_values", "_static", "_edges",
-        "grad", "_extra", "__weakref__",
+        "__weakref__",
+        "_data",
+        "_edges",
+        "_extra",
+        "_form",
+        "_id",
+        "_inputs",
+        "_op",
+        "_static",
+        "_values",
+        "grad",
     )  # fmt: skip
+
+    _id: int
+    _data: Any
+    _op: Any
+    _inputs: Any
+    _values: Any
+    _static: Any
+    _edges: Any
+    _form: Any
+    _extra: "Extra | None"
+    grad: Any
 
 
 class Extra:
     """What few nodes have: a name, hooks, a wish to keep the gradient, a change of data."""
 
-    __slots__ = ("name", "hooks", "retain", "changed")
+    __slots__ = ("changed", "hooks", "name", "retain")
 
     def __init__(self) -> None:
         self.name: str | None = None
@@ -56,7 +79,12 @@ class Plug:
 
     ``enter`` and ``leave`` are the scope socket, ``before`` and ``after`` the intercept
     socket, ``edge`` and ``arrive`` the edge socket.
+
+    ``replay`` says whether a checkpoint that computes again must let it listen again: a
+    plug that changes values (autocast) must, one that only watches must not.
     """
+
+    replay: ClassVar[bool] = False
 
     def enter(self, path: str, owner: Any) -> None:
         """Begin a scope: ``path`` is dotted and whole, ``owner`` the module or None."""
@@ -89,7 +117,8 @@ class Mode(NamedTuple):
     plugs: tuple[Plug, ...] = ()
 
 
-_mode: ContextVar[Mode] = ContextVar("backproplab.mode", default=Mode())
+_idle = Mode()
+_mode: ContextVar[Mode] = ContextVar("backproplab.mode", default=_idle)
 _scope: ContextVar[str] = ContextVar("backproplab.scope", default="")
 
 
@@ -136,7 +165,7 @@ def apply(op: "Primitive", inputs: tuple[Any, ...], static: dict[str, Any]) -> A
     node = _new(kind)
     node._id = next(_ids)
     node._data = data
-    node.grad = node._extra = None
+    node.grad = node._extra = node._form = None
     node._op = op
     if edges and recording and op.differentiable:
         node._inputs, node._values, node._static, node._edges = (
@@ -152,12 +181,77 @@ def apply(op: "Primitive", inputs: tuple[Any, ...], static: dict[str, Any]) -> A
     return node
 
 
+_nothing: dict[str, Any] = {}
+_FIRST, _SECOND, _BOTH = (0,), (1,), (0, 1)
+
+
+def one(op: "Primitive") -> Callable[[Any], Any]:
+    """Make ``apply`` for one input and no options, written out for speed."""
+    value, mode, form_kept = op.value, _mode.get, op.kind == "elementwise"
+
+    def call(x: Any) -> Any:
+        if not isinstance(x, Node) or mode() is not _idle:
+            return apply(op, (x,), _nothing)
+        a = x._data
+        node = _new(type(x))
+        node._data = value(a)
+        node._id = next(_ids)
+        node._op = op
+        node.grad = node._extra = None
+        node._form = x._form if form_kept else None
+        if x._edges is None:
+            node._inputs = node._edges = None
+        else:
+            node._inputs, node._values = (x,), (a,)
+            node._static, node._edges = _nothing, _FIRST
+        return node
+
+    return call
+
+
+def two(op: "Primitive") -> Callable[[Any, Any], Any]:
+    """Make ``apply`` for two inputs and no options, written out for two tensors."""
+    value, mode, form_kept = op.value, _mode.get, op.kind == "elementwise"
+
+    def call(x: Any, y: Any) -> Any:
+        kind = type(x)
+        if kind is not type(y) or mode() is not _idle or not issubclass(kind, Node):
+            return apply(op, (x, y), _nothing)
+        a, b = x._data, y._data
+        node = _new(kind)
+        try:
+            node._data = value(a, b)
+        except ValueError as error:
+            raise op.explain((a, b), error) from error
+        node._id = next(_ids)
+        node._op = op
+        node.grad = node._extra = None
+        node._form = x._form if form_kept and x._form is y._form else None
+        if x._edges is not None:
+            node._edges = _FIRST if y._edges is None else _BOTH
+        elif y._edges is not None:
+            node._edges = _SECOND
+        else:
+            node._inputs = node._edges = None
+            return node
+        node._inputs, node._values, node._static = (x, y), (a, b), _nothing
+        return node
+
+    return call
+
+
+def unchanged(g: Any, *_inputs: Any, **_static: Any) -> Any:
+    """Pass the gradient on as it is: the rule of a slope that is 1."""
+    return g
+
+
 def backward(
     seeds: Iterable[tuple[Any, Any]],
     sink: Callable[[Any, Any], None],
     *,
     retain: bool = False,
     higher: bool = False,
+    within: dict[int, Any] | None = None,
 ) -> None:
     """Carry gradients from the seeds to the leaves, youngest node first.
 
@@ -168,30 +262,31 @@ def backward(
         sink: called with each leaf and its gradient.
         retain: keep what the rules need for another pass.
         higher: hand the rules tensors, so that the gradients have gradients.
+        within: for each id to visit, the positions of the inputs to follow; None follows
+            all that want a gradient.
 
     Raises:
         GradError: if the graph was freed, or an operand that a rule needs was changed.
     """
     plugs = _mode.get().plugs
     changed = _Change.latest
-    nodes: dict[int, Any] = {}
-    grads: dict[int, Any] = {}
-    queue: list[int] = []
+    waiting: dict[int, list[Any]] = {}  # id -> [node, gradient so far]
+    queue: list[int] = []  # a heap of -id: the youngest comes first
     for node, g in seeds:
-        i = node._id
-        if i in grads:
-            grads[i] = grads[i] + g
+        if node._id in waiting:
+            waiting[node._id][1] = waiting[node._id][1] + g
         else:
-            nodes[i], grads[i] = node, g
-            heappush(queue, -i)
+            waiting[node._id] = [node, g]
+            heappush(queue, -node._id)
     while queue:
         i = -heappop(queue)
-        node, g = nodes.pop(i), grads.pop(i)
+        node, g = waiting.pop(i)
         if node._extra is not None:
             g = _run_hooks(node, g)
-        for plug in plugs:
-            plug.arrive(node, g)
-        edges = node._edges
+        if plugs:
+            for plug in plugs:
+                plug.arrive(node, g)
+        edges = node._edges if within is None else within[i]
         if not edges:
             sink(node, g)
             continue
@@ -199,42 +294,52 @@ def backward(
         if inputs is None:
             raise _freed(node)
         if i < changed:
-            _check_unchanged(node)
+            _check_unchanged(node, edges)
+        y = node._data
         if higher:
             y, values = node, inputs
             if op.saves:
                 static = {**static, "saved": None}
-        else:
-            y = node._data
-        together = op.vjp and op.vjp(g, y, *values, wrt=edges, **static)
+        pullbacks, form = op.pullbacks, node._form
+        if op.vjp is not None:
+            together = op.vjp(g, y, *values, wrt=edges, **static)
         for k in edges:
-            c = together[k] if together else op.pullbacks[k](g, y, *values, **static)
             x = inputs[k]
-            like = x._data
-            if c.shape != like.shape or c.dtype != like.dtype:
-                c = fit(c, like)
-            for plug in plugs:
-                c = plug.edge(node, k, c)
-            j = x._id
-            if j in grads:
-                grads[j] = grads[j] + c
+            if op.vjp is not None:
+                rule, c = None, together[k]
+            elif (rule := pullbacks[k]) is unchanged:
+                c = g
+            elif rule is None:
+                continue
             else:
-                nodes[j], grads[j] = x, c
+                c = rule(g, y, *values, **static)
+            if rule is not unchanged or form is None or x._form is not form:
+                like = x._data
+                if c.shape != like.shape or c.dtype != like.dtype:
+                    c = fit(c, like)
+            if plugs:
+                for plug in plugs:
+                    c = plug.edge(node, k, c)
+            j = x._id
+            if (entry := waiting.get(j)) is None:
+                waiting[j] = [x, c]
                 heappush(queue, -j)
+            else:
+                entry[1] = entry[1] + c
         if not retain:
             node._inputs = node._values = node._static = None
 
 
-def ancestors(nodes: Iterable[Any]) -> list[Any]:
+def ancestors(nodes: Iterable[Any], since: int = 0) -> list[Any]:
     """List all that the nodes were computed from, themselves included, oldest first.
 
-    Only what wants a gradient is followed.
+    Only what wants a gradient is followed, back to the id ``since``.
     """
     found: dict[int, Any] = {}
     stack = [n for n in nodes if n._edges is not None]
     while stack:
         node = stack.pop()
-        if node._id in found:
+        if node._id in found or node._id < since:
             continue
         found[node._id] = node
         if node._edges and node._inputs is None:
@@ -255,13 +360,20 @@ def plugged(plug: Plug) -> Iterator[Plug]:
 
 
 @contextmanager
-def scope(name: str, owner: Any = None) -> Iterator[list[Any]]:
+def scope(
+    name: str, owner: Any = None, *, within: str | None = None
+) -> Iterator[list[Any]]:
     """Name the operations of a ``with`` block, ``outer.inner`` where blocks nest.
+
+    Args:
+        name: what the block is called; an empty name adds nothing to the path.
+        owner: the module that it belongs to, for those who listen.
+        within: the path to nest in, where it is not the innermost scope.
 
     Yields:
         a list: what the block puts in it is the output that ``leave`` reports.
     """
-    path = ".".join(filter(None, (_scope.get(), name)))
+    path = ".".join(filter(None, (_scope.get() if within is None else within, name)))
     plugs, outputs = _mode.get().plugs, []  # type: tuple[Plug, ...], list[Any]
     token = _scope.set(path)
     for plug in plugs:
@@ -372,8 +484,8 @@ def _freed(node: Any) -> GradError:
     )
 
 
-def _check_unchanged(node: Any) -> None:
-    for k in node._edges:
+def _check_unchanged(node: Any, edges: Any) -> None:
+    for k in edges:
         needed = node._op.needs[k]
         operands = (node, *node._inputs)
         for position in needed if needed is not None else range(len(operands)):

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import ops
-from ._arrays import operand
 from .errors import DTypeError, GradError, RuleError, ShapeError
 from .primitive import numpy_rules
 from .tape import Node, _ids, backward, extra, label, mark_changed
@@ -49,7 +48,7 @@ class Tensor(Node):
         self._id = next(_ids)
         self._data = array
         self._op = self._inputs = self._values = self._static = None
-        self._edges = None
+        self._edges, self._form = None, (array.shape, array.dtype)
         self.grad = self._extra = None
         self.requires_grad = requires_grad
         if name is not None:
@@ -190,7 +189,7 @@ class Tensor(Node):
         """A tensor of the same data without a history; the data is shared."""
         out = Tensor.__new__(Tensor)
         Tensor.__init__(out, 0.0)
-        out._data = self._data
+        out._data, out._form = self._data, self._form
         return out
 
     def numpy(self) -> np.ndarray:
@@ -244,6 +243,15 @@ class Tensor(Node):
                 help="make it with `bp.tensor(..., requires_grad=True)`.",
             )
         return Handle(extra(self).hooks, fn)
+
+    def __reduce__(self) -> Any:
+        """Copy and pickle leaves, without their hooks: a copy is a node of its own."""
+        if self._edges:
+            raise GradError(
+                f"copy: {label(self)} is part of a graph; only leaves can be copied.",
+                help="use `.detach()` for its values alone.",
+            )
+        return _copied, (self.data, self.requires_grad, self.name, self.grad)
 
     # NumPy's protocols.
 
@@ -340,6 +348,12 @@ class Handle:
         self.remove()
 
 
+def _copied(data: Any, requires_grad: bool, name: str | None, grad: Any) -> Tensor:
+    out = Tensor(data, requires_grad, name=name)
+    out.grad = grad
+    return out
+
+
 def _accumulate(leaf: Any, g: Any) -> None:
     if leaf._edges is not None:
         leaf.grad = np.array(g) if leaf.grad is None else leaf.grad + g
@@ -377,6 +391,8 @@ _CONSTANT = {
     np.array_equal, np.zeros_like, np.ones_like, np.full_like, np.empty_like,
     np.result_type, np.array2string, np.array_repr, np.array_str, np.iscomplexobj,
     np.isrealobj, np.may_share_memory, np.shares_memory, np.digitize, np.unravel_index,
+    np.argpartition, np.around, np.fix, np.argwhere, np.flatnonzero, np.isneginf,
+    np.isposinf, np.array_equiv,
 }  # fmt: skip
 
 
@@ -401,5 +417,14 @@ for _name, _ufunc in {
     "gt": np.greater, "ge": np.greater_equal,
 }.items():  # fmt: skip
     setattr(Tensor, f"__{_name}__", _comparison(_ufunc))
-for _name in ("sum", "mean", "squeeze", "swapaxes"):
+for _name in (
+    "abs", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
+    "clip", "cos", "cosh", "cumsum", "diagonal", "dot", "erf", "exp", "exp2", "expm1",
+    "fmax", "fmin", "fmod", "inner", "log", "log10", "log1p", "log2", "log_softmax",
+    "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum", "moveaxis",
+    "norm", "outer", "prod", "ravel", "reciprocal", "relu", "remainder", "repeat",
+    "sigmoid", "sign", "sin", "sinc", "sinh", "softmax", "sqrt", "square", "squeeze",
+    "std", "sum", "swapaxes", "take", "tan", "tanh", "tile", "trace", "tril", "triu",
+    "var",
+):  # fmt: skip
     setattr(Tensor, _name, getattr(ops, _name))

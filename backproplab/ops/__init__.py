@@ -1,26 +1,62 @@
 """The ops, one declaration each, in files by field; ``registry`` maps names to them."""
 
+from __future__ import annotations
+
+from types import FunctionType
+from typing import TYPE_CHECKING
+
+from ..primitive import Primitive
 from . import (
     activation,
     arithmetic,
+    attention,
+    contraction,
+    convolution,
+    decomposition,
+    differences,
     indexing,
+    joining,
+    likelihood,
     linalg,
+    lookup,
     loss,
+    normalisation,
+    norms,
+    patches,
+    pooling,
+    rearranging,
     reduction,
     shape,
+    special,
     transcendental,
 )
-from ..primitive import Primitive
+
+if TYPE_CHECKING:
+    from .._table import Table
 
 _FIELDS = (
     arithmetic,
     transcendental,
+    special,
     activation,
     reduction,
+    norms,
+    differences,
     linalg,
+    contraction,
+    decomposition,
     shape,
+    joining,
+    rearranging,
     indexing,
     loss,
+    likelihood,
+    normalisation,
+    convolution,
+    pooling,
+    patches,
+    lookup,
+    attention,
 )
 
 registry: dict[str, Primitive] = {
@@ -30,3 +66,30 @@ registry: dict[str, Primitive] = {
     if isinstance(op := getattr(function, "primitive", None), Primitive)
 }
 globals().update({name: op.call for name, op in registry.items()})
+globals().update(  # functions made of ops, such as split
+    {
+        name: function
+        for field in _FIELDS
+        for name, function in vars(field).items()
+        if isinstance(function, FunctionType)
+        and function.__module__ == field.__name__
+        and getattr(function, "primitive", None) is None
+        and not name.startswith("_")
+    }
+)
+
+
+def table() -> Table:
+    r"""One row an op: formula, derivative rules, autocast class, what backward reads.
+
+    Read from the declarations, so text and code cannot disagree. An elementwise op has
+    a local derivative for each input; of any other op stands what it sends back when
+    the gradient ``g`` comes in. Where a rule has no notation, it stands as a Jacobian.
+
+    >>> row = next(row for row in table() if row["op"] == "tanh")
+    >>> print(row["formula"], row["derivatives"], row["remembers"])
+    $y = \tanh(x)$ $1 - y^{2}$ y
+    """
+    from ._catalogue import table_of  # when first asked for: the import stays light
+
+    return table_of(registry)

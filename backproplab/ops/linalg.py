@@ -1,8 +1,14 @@
-"""Products and decompositions of matrices."""
+"""Products of vectors, matrices and arrays of more axes, all linear in each factor."""
+
+from math import prod
 
 import numpy as np
 
 from ..primitive import linear, primitive
+
+
+def _vectors(rng):
+    return (rng.normal(size=3), rng.normal(size=4)), {}
 
 
 def _matmul_x(g, x, w):
@@ -37,29 +43,31 @@ def matmul(x, w):
     return np.matmul(x, w)
 
 
+def _rows(x):
+    """All leading axes as one: (rows, features)."""
+    shape = np.shape(x)
+    return x if len(shape) == 2 else np.reshape(x, (prod(shape[:-1]), shape[-1]))
+
+
 def _affine_vjp(g, _y, x, w, b, *, wrt):
-    rows = (-1, np.shape(g)[-1])
-    flat = g if np.ndim(g) == 2 else np.reshape(g, rows)
     return (
         g @ w if 0 in wrt else None,
-        np.transpose(flat) @ np.reshape(x, (-1, np.shape(x)[-1])) if 1 in wrt else None,
-        np.sum(flat, axis=0) if 2 in wrt else None,
+        np.transpose(_rows(g)) @ _rows(x) if 1 in wrt else None,
+        np.sum(_rows(g), axis=0) if 2 in wrt else None,
     )
 
 
 def _affine_jvp(t, _y, x, w, b):
-    terms = []
-    if t[0] is not None:
-        terms.append(t[0] @ np.swapaxes(w, -1, -2))
-    if t[1] is not None:
-        terms.append(x @ np.swapaxes(t[1], -1, -2))
-    if len(t) > 2 and t[2] is not None:
-        terms.append(t[2])
-    return (
-        terms[0]
-        if len(terms) == 1
-        else terms[0] + (terms[1] if len(terms) == 2 else terms[1] + terms[2])
+    tx, tw, tb = t
+    terms = (
+        None if tx is None else tx @ np.swapaxes(w, -1, -2),
+        None if tw is None else x @ np.swapaxes(tw, -1, -2),
+        tb,
     )
+    first, *more = [term for term in terms if term is not None]
+    for term in more:
+        first = first + term
+    return first
 
 
 @primitive(
@@ -78,11 +86,230 @@ def affine(x, w, b=None):
     """y = x w^T + b, as ``torch.nn.functional.linear``.
 
     Args:
-        x: (..., d_in).
+        x: (..., d_in), or (d_in,) for one sample.
         w: (d_out, d_in).
         b: (d_out,) or None.
+
+    Returns:
+        (..., d_out).
     """
     y = np.matmul(x, np.transpose(w))
-    if b is not None:
-        y += b
-    return y
+    if b is None:
+        return y
+    return np.add(y, b, out=y) if np.result_type(y, b) == y.dtype else y + b
+
+
+def _axes(x, y, axes):
+    """Tensordot's axes in full: which of x's and y's are summed, and which are free."""
+    n, m = np.ndim(x), np.ndim(y)
+    if isinstance(axes, (int, np.integer)):
+        axes = (range(n - axes, n), range(axes))
+    of_x, of_y = ([int(a) for a in np.atleast_1d(np.asarray(s))] for s in axes)
+    of_x, of_y = [a % n for a in of_x], [a % m for a in of_y]
+    free_x = [a for a in range(n) if a not in of_x]
+    free_y = [a for a in range(m) if a not in of_y]
+    return of_x, of_y, free_x, free_y
+
+
+def _tensordot_x(g, x, y, *, axes):
+    of_x, of_y, free_x, free_y = _axes(x, y, axes)
+    k = len(free_x)
+    full = np.tensordot(g, y, (list(range(k, k + len(free_y))), free_y))
+    came = free_x + [of_x[of_y.index(a)] for a in sorted(of_y)]
+    return np.transpose(full, [came.index(a) for a in range(np.ndim(x))])
+
+
+def _tensordot_y(g, x, y, *, axes):
+    of_x, of_y, free_x, free_y = _axes(x, y, axes)
+    full = np.tensordot(x, g, (free_x, list(range(len(free_x)))))
+    came = [of_y[of_x.index(a)] for a in sorted(of_x)] + free_y
+    return np.transpose(full, [came.index(a) for a in range(np.ndim(y))])
+
+
+@linear(
+    _tensordot_x,
+    _tensordot_y,
+    numpy=np.tensordot,
+    cast="widest",
+    example=lambda rng: (
+        (rng.normal(size=(2, 3, 4)), rng.normal(size=(4, 5, 2))),
+        {"axes": ((0, 2), (-1, 0))},
+    ),
+)
+def tensordot(x, y, axes=2):
+    """Sum over pairs of axes, one of x and one of y; the free axes of x come first.
+
+    Args:
+        x: any shape.
+        y: any shape.
+        axes: k for the last k of x with the first k of y, or a pair of lists of axes.
+    """
+    return np.tensordot(x, y, axes)
+
+
+def _dot_axes(x, y):
+    return np.ndim(x) - 1, max(np.ndim(y) - 2, 0)
+
+
+def _scalar(x, y):
+    return not np.ndim(x) or not np.ndim(y)
+
+
+@linear(
+    lambda g, x, y: (
+        g * y if _scalar(x, y) else _tensordot_x(g, x, y, axes=_dot_axes(x, y))
+    ),
+    lambda g, x, y: (
+        g * x if _scalar(x, y) else _tensordot_y(g, x, y, axes=_dot_axes(x, y))
+    ),
+    numpy=np.dot,
+    cast="widest",
+    requires="x.shape[-1] must equal y.shape[-2] (y.shape[0] if y is 1-d).",
+    example=lambda rng: ((rng.normal(size=(2, 3)), rng.normal(size=(4, 3, 2))), {}),
+)
+def dot(x, y):
+    """Sum over the last axis of x and the last but one of y; a product with a number.
+
+    Beyond two axes it differs from ``matmul``: every row of x meets every matrix of y.
+    """
+    return np.dot(x, y)
+
+
+@linear(
+    lambda g, x, y: g * y if _scalar(x, y) else _tensordot_x(g, x, y, axes=(-1, -1)),
+    lambda g, x, y: g * x if _scalar(x, y) else _tensordot_y(g, x, y, axes=(-1, -1)),
+    numpy=np.inner,
+    cast="widest",
+    requires="x.shape[-1] must equal y.shape[-1].",
+    example=lambda rng: ((rng.normal(size=(2, 3)), rng.normal(size=(4, 3))), {}),
+)
+def inner(x, y):
+    """Sum over the last axes of both; a product where one is a number."""
+    return np.inner(x, y)
+
+
+@linear(
+    lambda g, x, y: np.reshape(g @ np.reshape(y, -1), np.shape(x)),
+    lambda g, x, y: np.reshape(np.reshape(x, -1) @ g, np.shape(y)),
+    numpy=(np.outer, np.linalg.outer),
+    cast="widest",
+    example=_vectors,
+)
+def outer(x, y):
+    """All products x[i] y[j], both laid out flat; shape (x.size, y.size)."""
+    return np.outer(x, y)
+
+
+@linear(
+    lambda g, x, y: np.reshape(g * np.reshape(y, -1), np.shape(x)),
+    lambda g, x, y: np.reshape(g * np.reshape(x, -1), np.shape(y)),
+    numpy=np.vdot,
+    cast="widest",
+    requires="both must have the same number of elements.",
+    example=lambda rng: ((rng.normal(size=(2, 3)), rng.normal(size=6)), {}),
+)
+def vdot(x, y):
+    """Sum of the products of all elements, both laid out flat."""
+    return np.vdot(x, y)
+
+
+def _blocks(g, x, y):
+    """Cut a Kronecker product into x's axes (even) and y's axes (odd)."""
+    n = max(np.ndim(x), np.ndim(y))
+    sx = (1,) * (n - np.ndim(x)) + np.shape(x)
+    sy = (1,) * (n - np.ndim(y)) + np.shape(y)
+    cut = tuple(s for pair in zip(sx, sy, strict=True) for s in pair)
+    wide_x = tuple(s for n in sx for s in (n, 1))
+    wide_y = tuple(s for n in sy for s in (1, n))
+    return (
+        np.reshape(g, cut),
+        np.reshape(x, wide_x),
+        np.reshape(y, wide_y),
+        tuple(range(0, 2 * n, 2)),
+        tuple(range(1, 2 * n, 2)),
+    )
+
+
+def _kron_x(g, x, y):
+    g, _, y, _, odd = _blocks(g, x, y)
+    return np.reshape(np.sum(g * y, axis=odd), np.shape(x))
+
+
+def _kron_y(g, x, y):
+    shape = np.shape(y)
+    g, x, _, even, _ = _blocks(g, x, y)
+    return np.reshape(np.sum(g * x, axis=even), shape)
+
+
+@linear(
+    _kron_x,
+    _kron_y,
+    numpy=np.kron,
+    cast="widest",
+    example=lambda rng: ((rng.normal(size=(2, 3)), rng.normal(size=(3, 2))), {}),
+)
+def kron(x, y):
+    """Kronecker product: y in blocks, each multiplied by one element of x."""
+    return np.kron(x, y)
+
+
+def _cross_axes(x, y, axisa, axisb, axisc, axis):
+    """The three axes counted from the end, so that broadcasting does not move them."""
+    if axis is not None:
+        axisa = axisb = axisc = axis
+    n = max(np.ndim(x), np.ndim(y))
+    sizes = (np.ndim(x), np.ndim(y), n)
+    return [a % k - k for a, k in zip((axisa, axisb, axisc), sizes, strict=True)]
+
+
+def _cross_x(g, x, y, **axes):
+    a, b, c = _cross_axes(x, y, **axes)
+    return np.cross(y, g, b, c, a)
+
+
+def _cross_y(g, x, y, **axes):
+    a, b, c = _cross_axes(x, y, **axes)
+    return np.cross(g, x, c, a, b)
+
+
+@linear(
+    _cross_x,
+    _cross_y,
+    numpy=(np.cross, np.linalg.cross),
+    cast="widest",
+    example=lambda rng: ((rng.normal(size=(2, 3)), rng.normal(size=3)), {}),
+)
+def cross(x, y, axisa=-1, axisb=-1, axisc=-1, axis=None):
+    """Vector product in three dimensions; dx = y cross g, dy = g cross x.
+
+    Args:
+        x: vectors of 3 along ``axisa``.
+        y: vectors of 3 along ``axisb``.
+        axisa: axis of x's vectors.
+        axisb: axis of y's vectors.
+        axisc: axis of the result's vectors.
+        axis: all three at once.
+    """
+    return np.cross(x, y, axisa, axisb, axisc, axis)
+
+
+def _trace_transpose(g, x, *, offset, axis1, axis2):
+    shape = np.shape(x)
+    a, b = axis1 % len(shape), axis2 % len(shape)
+    on = np.eye(shape[a], shape[b], offset, dtype=bool)
+    on = on if a < b else on.T
+    others = tuple(i for i in range(len(shape)) if i not in (a, b))
+    return np.expand_dims(g, (a, b)) * np.expand_dims(on, others)
+
+
+@linear(
+    _trace_transpose,
+    numpy=np.trace,
+    example=lambda rng: (
+        (rng.normal(size=(2, 3, 4)),),
+        {"offset": 1, "axis1": -1, "axis2": 1},
+    ),
+)
+def trace(x, offset=0, axis1=0, axis2=1):
+    """Sum of a diagonal; its elements get the gradient and the others nothing."""
+    return np.trace(x, offset, axis1, axis2)

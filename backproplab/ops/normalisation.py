@@ -1,0 +1,402 @@
+"""Normalisations: numbers brought to mean 0 and variance 1, each over its own axes.
+
+They share one Jacobian. With z = (x - mean) s and s = 1/sqrt(var + eps),
+
+    dz = s (dx - mean(dx) - z mean(z dx)),
+
+which is symmetric, so gradients and tangents go through the same function.
+"""
+
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import RangeError, ShapeError
+from ..primitive import primitive
+
+
+class _Layout(NamedTuple):
+    """Where the statistics are taken and where the weights act.
+
+    ``rows`` is the shape in which they are taken over ``axes``; ``places`` the shape in
+    which weights of shape ``weights`` act, each on all numbers along ``over``.
+    """
+
+    rows: tuple[int, ...]
+    axes: tuple[int, ...]
+    places: tuple[int, ...]
+    weights: tuple[int, ...]
+    over: tuple[int, ...]
+    centred: bool = True
+
+    @property
+    def count(self) -> int:
+        """How many numbers share a mean."""
+        return prod(self.rows[axis] for axis in self.axes)
+
+
+def _sum(x: Any, axes: tuple[int, ...]) -> Any:
+    """Sum with the axes kept; a product with ones is faster than np.sum."""
+    if isinstance(x, np.ndarray) and x.dtype != np.float16:
+        if axes == (0,):
+            return (np.ones(len(x), x.dtype) @ x)[None]
+        x, axes = (x @ np.ones(x.shape[-1], x.dtype))[..., None], axes[:-1]
+        if not axes:
+            return x
+    return np.sum(x, axis=axes, keepdims=True)
+
+
+def _dot(x: Any, y: Any, axes: tuple[int, ...]) -> Any:
+    """Sum of the products, with the axes kept."""
+    if axes == (0,) or not (isinstance(x, np.ndarray) and isinstance(y, np.ndarray)):
+        return _sum(x * y, axes)
+    x = np.vecdot(x, y)[..., None]
+    return np.sum(x, axis=axes[:-1], keepdims=True) if axes[:-1] else x
+
+
+def _standardise(x: Any, layout: _Layout, eps: float, known: Any = None) -> Any:
+    """Give z and s; ``known`` may hold mean and variance, with the axes kept."""
+    n, axes = layout.count, layout.axes
+    mean, variance = known or (None, None)
+    x = np.reshape(x, layout.rows)
+    if layout.centred:
+        x = x - (_sum(x, axes) / n if mean is None else mean)
+    s = 1 / np.sqrt((_dot(x, x, axes) / n if variance is None else variance) + eps)
+    return x * s, s
+
+
+def _through(t: Any, z: Any, s: Any, layout: _Layout, sums: Any = None) -> Any:
+    """Multiply by the Jacobian; ``sums`` may hold the sums of t and of z t."""
+    n, axes = layout.count, layout.axes
+    total, along = sums or (None, None)
+    out = z * ((_dot(z, t, axes) if along is None else along) / -n)
+    out += t  # out is ours, so in place
+    if layout.centred:
+        out -= (_sum(t, axes) if total is None else total) / n
+    out *= s
+    return out
+
+
+def _wide(x: Any) -> Any:
+    """Statistics of float16 are taken in float32."""
+    dtype = np.result_type(x)
+    return x.astype(np.float32) if dtype == np.float16 else x
+
+
+def _value(
+    x: Any, weight: Any, bias: Any, layout: _Layout, eps: float, known: Any = None
+) -> Any:
+    z, s = _standardise(_wide(x), layout, eps, known)
+    y = np.reshape(z, layout.places)
+    if weight is not None:
+        y = y * np.reshape(weight, layout.weights)
+    if bias is not None:
+        y = y + np.reshape(bias, layout.weights)
+    dtype = np.result_type(*(a for a in (x, weight, bias) if a is not None))
+    return np.reshape(y, np.shape(x)).astype(dtype, copy=False), (z, s)
+
+
+def _pull(
+    g: Any, x: Any, weight: Any, bias: Any, layout: _Layout, eps: float, saved: Any
+) -> list[Any]:
+    z, s = saved or _standardise(_wide(x), layout, eps)
+    places, over = layout.places, layout.over
+    g = np.reshape(_wide(g), places)
+    w = None if weight is None else np.reshape(weight, layout.weights)
+    sums = None
+    if bias is not None or over == layout.axes:
+        sums = _sum(g, over), _dot(np.reshape(z, places), g, over)
+    elif weight is not None:
+        sums = None, _dot(np.reshape(z, places), g, over)
+    if over == layout.axes:  # each weight is constant along the axes: it joins s
+        dx = _through(g, z, s if w is None else s * w, layout, sums)
+    else:
+        t = np.reshape(g if w is None else g * w, layout.rows)
+        dx = _through(t, z, s, layout)
+    dx = np.reshape(dx, np.shape(x))
+    return [
+        dx,
+        None if weight is None else np.reshape(sums[1], np.shape(weight)),
+        None if bias is None else np.reshape(sums[0], np.shape(bias)),
+    ]
+
+
+def _push(t: Any, x: Any, weight: Any, layout: _Layout, eps: float, saved: Any) -> Any:
+    z, s = saved or _standardise(_wide(x), layout, eps)
+    terms = []
+    if t[0] is not None:
+        dz = _through(np.reshape(t[0], layout.rows), z, s, layout)
+        dz = np.reshape(dz, layout.places)
+        terms.append(dz if weight is None else dz * np.reshape(weight, layout.weights))
+    if t[1] is not None:
+        z = np.reshape(z, layout.places)
+        terms.append(z * np.reshape(t[1], layout.weights))
+    if t[2] is not None:
+        terms.append(np.reshape(t[2], layout.weights))
+    total = np.broadcast_to(sum(terms[1:], terms[0]), layout.places)
+    return np.reshape(total, np.shape(x))
+
+
+def _by_feature(x: Any) -> _Layout:
+    n, d, *rest = np.shape(x)
+    if not rest:
+        return _Layout((n, d), (0,), (n, d), (d,), (0,))
+    shape = (n, d, prod(rest))
+    return _Layout(shape, (0, 2), shape, (d, 1), (0, 2))
+
+
+def moments(x: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and biased variance of each feature, (d,) and (d,), over all else.
+
+    Args:
+        x: array (n, d) or (n, d, ...); no gradient flows.
+    """
+    layout = _by_feature(x)
+    rows = np.reshape(_wide(x), layout.rows)
+    mean = _sum(rows, layout.axes) / layout.count
+    rows = rows - mean
+    variance = _dot(rows, rows, layout.axes) / layout.count
+    return mean.reshape(-1), variance.reshape(-1)
+
+
+@primitive(
+    vjp=lambda g, _y, x, gamma, beta, *, wrt, eps, saved, **_: _pull(
+        g, x, gamma, beta, _by_feature(x), eps, saved
+    ),
+    jvp=lambda t, _y, x, gamma, _beta, *, eps, saved=None, **_: _push(
+        t, x, gamma, _by_feature(x), eps, saved
+    ),
+    inputs=3,
+    saves=True,
+    cast="fp32",
+    example=lambda rng: (
+        (rng.normal(size=(5, 3)), rng.normal(size=3), rng.normal(size=3)),
+        {},
+    ),
+)
+def batch_norm(x, gamma, beta, *, eps=1e-5, moments=None):
+    r"""Normalise each feature over the batch, then scale and shift.
+
+    .. math:: \hat x = (x - \mu)/\sqrt{\sigma^2 + \epsilon}, \; y = \gamma\hat x + \beta
+
+    The variance is biased (divides by n), as in Ioffe & Szegedy 2015, algorithm 1. With
+    further axes, (n, d, h, w), each feature is normalised over all axes but its own.
+
+    Args:
+        x: (n, d) batch, or (n, d, ...).
+        gamma: (d,) scale, or None.
+        beta: (d,) shift, or None.
+        eps: added to the variance, not to the standard deviation.
+        moments: what ``moments(x)`` returns, where it is already known.
+
+    Returns:
+        The shape of ``x``, same dtype.
+
+    Raises:
+        ShapeError: if ``x`` has fewer than 2 axes, or a weight is not (d,).
+
+    >>> x = np.array([[1.0], [4.0], [1.0]])
+    >>> batch_norm(x, np.ones(1), np.zeros(1), eps=0).round(3).ravel().tolist()
+    [-0.707, 1.414, -0.707]
+    """
+    if np.ndim(x) < 2:
+        raise ShapeError(
+            f"batch_norm: x is {np.shape(x)}; (n, d) or (n, d, ...) is required.",
+            help="a batch has one row for each example: `x[:, None]` for one feature.",
+        )
+    layout = _by_feature(x)
+    d = (layout.rows[1],)
+    _check_weights("batch_norm", x, d, gamma=gamma, beta=beta)
+    if moments is not None:
+        moments = [np.reshape(m, layout.weights) for m in moments]
+    return _value(x, gamma, beta, layout, eps, moments)
+
+
+def _by_row(x: Any, normalized_shape: Any, centred: bool = True) -> _Layout:
+    d = prod(_sizes(normalized_shape))
+    n = np.size(x) // d if d else 0
+    return _Layout((n, d), (1,), (n, d), (d,), (0,), centred)
+
+
+@primitive(
+    vjp=lambda g, _y, x, weight, bias, *, wrt, normalized_shape, eps, saved: _pull(
+        g, x, weight, bias, _by_row(x, normalized_shape), eps, saved
+    ),
+    jvp=lambda t, _y, x, weight, _bias, *, normalized_shape, eps, saved=None: _push(
+        t, x, weight, _by_row(x, normalized_shape), eps, saved
+    ),
+    inputs=3,
+    saves=True,
+    cast="fp32",
+    name="layer_norm",
+    example=lambda rng: (
+        (rng.normal(size=(3, 2, 4)), rng.normal(size=(2, 4)), rng.normal(size=(2, 4))),
+        {"normalized_shape": (2, 4)},
+    ),
+)
+def _layer_norm(x, weight, bias, *, normalized_shape, eps=1e-5):
+    """Normalise each example over its own last axes: z, then weight z + bias."""
+    shape = _check_tail("layer_norm", x, normalized_shape)
+    _check_weights("layer_norm", x, shape, weight=weight, bias=bias)
+    return _value(x, weight, bias, _by_row(x, shape), eps)
+
+
+def layer_norm(
+    x: Any,
+    normalized_shape: Any,
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+) -> Any:
+    """Normalise each example over its own last axes, then scale and shift.
+
+    Ba, Kiros & Hinton 2016; the variance is biased, and eps is added to it.
+
+    Args:
+        x: (..., *normalized_shape).
+        normalized_shape: sizes of the last axes, or the size of the last one.
+        weight: normalized_shape, or None.
+        bias: normalized_shape, or None.
+        eps: added to the variance.
+
+    Raises:
+        ShapeError: if ``x`` does not end with that shape, or a weight has another.
+
+    >>> layer_norm(np.array([1.0, 2.0, 3.0]), 3, eps=0).round(3).tolist()
+    [-1.225, 0.0, 1.225]
+    """
+    return _layer_norm(x, weight, bias, normalized_shape=normalized_shape, eps=eps)
+
+
+def _by_group(x: Any, num_groups: int) -> _Layout:
+    n, c, *rest = np.shape(x)
+    length = prod(rest)
+    rows = (n * num_groups, c // num_groups * length)
+    return _Layout(rows, (1,), (n, c, length), (c, 1), (0, 2))
+
+
+@primitive(
+    vjp=lambda g, _y, x, weight, bias, *, wrt, num_groups, eps, saved: _pull(
+        g, x, weight, bias, _by_group(x, num_groups), eps, saved
+    ),
+    jvp=lambda t, _y, x, weight, _bias, *, num_groups, eps, saved=None: _push(
+        t, x, weight, _by_group(x, num_groups), eps, saved
+    ),
+    inputs=3,
+    saves=True,
+    cast="fp32",
+    name="group_norm",
+    example=lambda rng: (
+        (rng.normal(size=(2, 4, 3)), rng.normal(size=4), rng.normal(size=4)),
+        {"num_groups": 2},
+    ),
+)
+def _group_norm(x, weight, bias, *, num_groups, eps=1e-5):
+    """Normalise groups of channels within each example: z, then weight z + bias."""
+    if np.ndim(x) < 2:
+        raise ShapeError(
+            f"group_norm: x is {np.shape(x)}; (n, c) or (n, c, ...) is required."
+        )
+    c = np.shape(x)[1]
+    if num_groups < 1 or c % num_groups:
+        raise RangeError(
+            f"group_norm: num_groups is {num_groups}; it must divide the {c} channels."
+        )
+    _check_weights("group_norm", x, (c,), weight=weight, bias=bias)
+    return _value(x, weight, bias, _by_group(x, num_groups), eps)
+
+
+def group_norm(
+    x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
+    """Normalise groups of channels within each example, then scale and shift channels.
+
+    Wu & He 2018. One group normalises whole examples, c groups each channel alone
+    (instance norm).
+
+    Args:
+        x: (n, c, ...).
+        num_groups: a divisor of c.
+        weight: (c,) or None.
+        bias: (c,) or None.
+        eps: added to the biased variance.
+
+    Raises:
+        ShapeError: if ``x`` has fewer than 2 axes, or a weight is not (c,).
+        RangeError: if the groups do not divide the channels.
+    """
+    return _group_norm(x, weight, bias, num_groups=num_groups, eps=eps)
+
+
+@primitive(
+    vjp=lambda g, _y, x, weight, *, wrt, normalized_shape, eps, saved: _pull(
+        g, x, weight, None, _by_row(x, normalized_shape, False), _floor(eps, x), saved
+    ),
+    jvp=lambda t, _y, x, weight, *, normalized_shape, eps, saved=None: _push(
+        (*t, None),
+        x,
+        weight,
+        _by_row(x, normalized_shape, False),
+        _floor(eps, x),
+        saved,
+    ),
+    inputs=2,
+    saves=True,
+    cast="fp32",
+    name="rms_norm",
+    example=lambda rng: (
+        (rng.normal(size=(3, 4)), rng.normal(size=4)),
+        {"normalized_shape": 4, "eps": 0.1},
+    ),
+)
+def _rms_norm(x, weight, *, normalized_shape, eps=None):
+    """Divide each example by its root mean square: z, then weight z."""
+    shape = _check_tail("rms_norm", x, normalized_shape)
+    _check_weights("rms_norm", x, shape, weight=weight)
+    return _value(x, weight, None, _by_row(x, shape, False), _floor(eps, x))
+
+
+def rms_norm(
+    x: Any, normalized_shape: Any, weight: Any = None, eps: float | None = None
+) -> Any:
+    """Divide each example by its root mean square, then scale; the mean stays.
+
+    Zhang & Sennrich 2019.
+
+    Args:
+        x: (..., *normalized_shape).
+        normalized_shape: sizes of the last axes, or the size of the last one.
+        weight: normalized_shape, or None.
+        eps: added to the mean square; the machine epsilon of x's dtype where None.
+
+    Raises:
+        ShapeError: if ``x`` does not end with that shape, or the weight has another.
+    """
+    return _rms_norm(x, weight, normalized_shape=normalized_shape, eps=eps)
+
+
+def _floor(eps: float | None, x: Any) -> float:
+    return float(np.finfo(np.result_type(x)).eps) if eps is None else eps
+
+
+def _sizes(shape: Any) -> tuple[int, ...]:
+    return tuple(shape) if np.ndim(shape) else (int(shape),)
+
+
+def _check_tail(op: str, x: Any, normalized_shape: Any) -> tuple[int, ...]:
+    tail, shape = _sizes(normalized_shape), np.shape(x)
+    if not tail or shape[-len(tail) :] != tail:
+        raise ShapeError(
+            f"{op}: x is {shape} and normalized_shape is {tail}; x must end with it."
+        )
+    return tail
+
+
+def _check_weights(op: str, x: Any, required: tuple[int, ...], **weights: Any) -> None:
+    for name, weight in weights.items():
+        if weight is not None and np.shape(weight) != required:
+            raise ShapeError(
+                f"{op}: x is {np.shape(x)} and {name} is {np.shape(weight)}; "
+                f"{name} must be {required}."
+            )

@@ -1,0 +1,423 @@
+"""Every op of the registry keeps the promises of its declaration.
+
+An op's tests are made from its declaration: its example is a point inside its domain,
+and central differences of its value know its derivatives. A new op needs no line here.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import backproplab as bp
+from backproplab.primitive import Primitive, numpy_rules
+from backproplab.tape import backward
+
+OPS = list(bp.ops.registry.values())
+SMOOTH = [op for op in OPS if op.differentiable]
+ELEMENTWISE = [op for op in SMOOTH if op.kind == "elementwise"]
+SEVERAL = [op for op in ELEMENTWISE if len(op.inputs) > 1]
+FLOATS = [np.float16, np.float32, np.float64]
+
+
+def each(ops: list[Primitive]) -> Any:
+    return pytest.mark.parametrize("op", ops, ids=[op.name for op in ops])
+
+
+class Point(NamedTuple):
+    """An op's example, and what the tests ask about: which inputs move, and how."""
+
+    op: Primitive
+    inputs: tuple[Any, ...]
+    static: dict[str, Any]
+    moving: list[int]
+    g: np.ndarray
+    tangents: list[Any]
+
+
+@cache
+def point(op: Primitive) -> Point:
+    """The first of a few examples where differences do not meet a kink."""
+    return next(filter(smooth, (sample(op, seed) for seed in range(7, 12))))
+
+
+def smooth(p: Point) -> bool:
+    """Whether half the step gives the same derivatives."""
+    return all(
+        np.allclose(whole, half, rtol=0, atol=1e-8 * max(1.0, np.abs(whole).max()))
+        for whole, half in zip(jacobians(p), jacobians(p, 0.5), strict=True)
+        if whole is not None and whole.size
+    )
+
+
+def sample(op: Primitive, seed: int) -> Point:
+    rng = np.random.default_rng(seed)
+    inputs, static = op.example(rng)
+    moving = movable(op, inputs)
+    y = value(op, inputs, static)
+    tangents = [
+        rng.normal(size=np.shape(x)) if k in moving else None
+        for k, x in enumerate(inputs)
+    ]
+    return Point(op, inputs, static, moving, rng.normal(size=np.shape(y)), tangents)
+
+
+def movable(op: Primitive, inputs: tuple[Any, ...]) -> list[int]:
+    """Positions of the inputs that have a gradient."""
+    return [
+        k
+        for k, x in enumerate(inputs)
+        if np.asarray(x).dtype.kind == "f"
+        and (op.vjp or op.variadic or op.rules[k] is not None)
+    ]
+
+
+def static_of(op: Primitive, static: dict[str, Any]) -> dict[str, Any]:
+    return {**op.defaults, **static}
+
+
+def value(op: Primitive, inputs: tuple[Any, ...], static: dict[str, Any]) -> Any:
+    """The op's plain function of arrays."""
+    y = op.value(*inputs, **static_of(op, static))
+    return np.asarray(y[0] if op.saves else y)
+
+
+def called(op: Primitive, inputs: Any, static: dict[str, Any]) -> Any:
+    """The op as a user calls it."""
+    return op.call(*([inputs] if op.listed else inputs), **static)
+
+
+def tensors(inputs: tuple[Any, ...], moving: list[int]) -> list[Any]:
+    return [
+        bp.tensor(x, requires_grad=True) if k in moving else x
+        for k, x in enumerate(inputs)
+    ]
+
+
+def pulled(
+    y: Any, g: Any, leaves: list[Any], moving: list[int], higher: bool = False
+) -> list[Any]:
+    """What one backward pass brings to the leaves; zeros where nothing arrives."""
+    found: dict[int, Any] = {}
+    backward(
+        [(y, g)],
+        lambda leaf, c: found.__setitem__(leaf._id, c),
+        retain=higher,
+        higher=higher,
+    )
+    return [
+        found.get(leaves[k]._id, np.zeros(np.shape(leaves[k]))) if k in moving else None
+        for k in range(len(leaves))
+    ]
+
+
+def vjp(op: Primitive, inputs: tuple[Any, ...], static: Any, g: Any) -> list[Any]:
+    moving = movable(op, inputs)
+    leaves = tensors(inputs, moving)
+    return pulled(called(op, leaves, static), g, leaves, moving)
+
+
+def differences(f: Any, x: np.ndarray, step: float = 1.0) -> np.ndarray:
+    """Jacobian of f at x by the five-point rule, of shape y.shape + x.shape."""
+    h = step * np.finfo(x.dtype).eps ** (1 / 5)
+    columns = []
+    for i in np.ndindex(x.shape):
+        samples = {}
+        for k in (-2, -1, 1, 2):
+            moved = x.copy()
+            moved[i] += k * h
+            samples[k] = np.asarray(f(moved))
+        near, far = samples[1] - samples[-1], samples[2] - samples[-2]
+        columns.append((8 * near - far) / (12 * h))
+    shape = np.shape(f(x)) + x.shape
+    return np.stack(columns, -1).reshape(shape) if columns else np.zeros(shape)
+
+
+def jacobians(p: Point, step: float = 1.0) -> list[Any]:
+    op, inputs, static, moving, *_ = p
+    return [
+        differences(
+            lambda x, k=k: value(op, (*inputs[:k], x, *inputs[k + 1 :]), static),
+            inputs[k],
+            step,
+        )
+        if k in moving
+        else None
+        for k in range(len(inputs))
+    ]
+
+
+@cache
+def jacobians_at(op: Primitive) -> list[Any]:
+    return jacobians(point(op))
+
+
+def assert_close(got: Any, expected: Any, power: float = 1 / 2) -> None:
+    """Equal up to eps**power of the dtype, at the scale of the array."""
+    got, expected = np.asarray(got), np.asarray(expected)
+    assert got.shape == expected.shape
+    if expected.size:
+        eps = float(np.finfo(got.dtype).eps)
+        scale = max(1.0, float(np.abs(expected).max()))
+        np.testing.assert_allclose(got, expected, rtol=0, atol=scale * eps**power)
+
+
+@each(OPS)
+def test_tensors_see_the_same_value_as_arrays(op):
+    _, inputs, static, moving, _, _ = point(op)
+
+    y = called(op, tensors(inputs, moving), static)
+
+    np.testing.assert_array_equal(y.data, value(op, inputs, static))
+
+
+@each(OPS)
+def test_arrays_give_arrays(op):
+    _, inputs, static, *_ = point(op)
+
+    assert not isinstance(called(op, inputs, static), bp.Tensor)
+
+
+@each(SMOOTH)
+def test_vjp_is_what_central_differences_say(op):
+    _, inputs, static, moving, g, _ = point(op)
+
+    got = vjp(op, inputs, static, g)
+
+    for k in moving:
+        assert_close(got[k], np.tensordot(g, jacobians_at(op)[k], np.ndim(g)))
+
+
+@each(SMOOTH)
+def test_jvp_is_what_central_differences_say(op):
+    _, inputs, static, moving, _, t = point(op)
+    expected = sum(np.tensordot(jacobians_at(op)[k], t[k], t[k].ndim) for k in moving)
+
+    _, got = bp.jvp(
+        lambda *xs: called(op, filled(inputs, moving, xs), static),
+        tuple(inputs[k] for k in moving),
+        tuple(t[k] for k in moving),
+    )
+
+    assert_close(got, expected)
+
+
+def filled(inputs: tuple[Any, ...], moving: list[int], xs: Any) -> list[Any]:
+    given = iter(xs)
+    return [next(given) if k in moving else x for k, x in enumerate(inputs)]
+
+
+@each(SMOOTH)
+def test_jvp_and_vjp_are_adjoint(op):
+    _, inputs, static, moving, g, t = point(op)
+
+    _, moved = bp.jvp(
+        lambda *xs: called(op, filled(inputs, moving, xs), static),
+        tuple(inputs[k] for k in moving),
+        tuple(t[k] for k in moving),
+    )
+    back = vjp(op, inputs, static, g)
+
+    forward = np.sum(g * moved)
+    assert_close(sum(np.sum(back[k] * t[k]) for k in moving), forward, power=0.8)
+
+
+@each(SMOOTH)
+def test_each_input_moved_alone_has_its_own_jvp(op):
+    _, inputs, static, moving, _, t = point(op)
+
+    for k in moving:
+        _, got = bp.jvp(
+            lambda x, k=k: called(op, (*inputs[:k], x, *inputs[k + 1 :]), static),
+            (inputs[k],),
+            (t[k],),
+        )
+
+        assert_close(got, np.tensordot(jacobians_at(op)[k], t[k], t[k].ndim))
+
+
+@each(SMOOTH)
+def test_second_order_is_what_central_differences_of_the_vjp_say(op):
+    _, inputs, static, moving, g, t = point(op)
+    leaves = tensors(inputs, moving)
+    y = called(op, leaves, static)
+    first = pulled(y, bp.tensor(g), leaves, moving, higher=True)
+    total = sum(np.sum(first[k] * t[k]) for k in moving)
+
+    second = pulled(total, np.ones(()), leaves, moving) if wants(total) else None
+
+    for k in moving:
+
+        def along(x: np.ndarray, k: int = k) -> Any:
+            c = vjp(op, (*inputs[:k], x, *inputs[k + 1 :]), static, g)
+            return sum(np.sum(c[j] * t[j]) for j in moving)
+
+        expected = differences(along, inputs[k])
+        assert_close(second[k] if second else np.zeros_like(inputs[k]), expected)
+
+
+@each(SMOOTH)
+def test_the_vjp_is_differentiable_in_the_incoming_gradient(op):
+    _, inputs, static, moving, g, t = point(op)
+    leaves = tensors(inputs, moving)
+    seed = bp.tensor(g, requires_grad=True)
+    first = pulled(called(op, leaves, static), seed, leaves, moving, higher=True)
+    expected = sum(np.tensordot(jacobians_at(op)[k], t[k], t[k].ndim) for k in moving)
+
+    total = sum(np.sum(first[k] * t[k]) for k in moving)
+
+    got = (
+        pulled(total, np.ones(()), [seed], [0]) if wants(total) else [np.zeros_like(g)]
+    )
+    assert_close(got[0], expected)
+
+
+def wants(x: Any) -> bool:
+    return isinstance(x, bp.Tensor) and x.requires_grad
+
+
+@each(SMOOTH)
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_the_number_format_is_kept_forward_and_backward(op, dtype):
+    inputs, static = in_format(*point(op)[1:3], dtype)
+
+    y = value(op, inputs, static)
+    got = vjp(op, inputs, static, np.ones(y.shape, y.dtype))
+
+    assert "dtype" in op.defaults or y.dtype == dtype
+    for k in movable(op, inputs):
+        assert got[k].dtype == dtype
+        assert np.isfinite(got[k]).all()
+
+
+@each([op for op in SMOOTH if op.name != "cast"])
+def test_no_rule_widens_the_number_format(op):
+    dtype = np.float32
+    inputs, static = in_format(*point(op)[1:3], dtype)
+    static = static_of(op, static)
+    y = op.value(*inputs, **static)
+    if op.saves:
+        y, static["saved"] = y
+    g = np.ones(np.shape(y), dtype)
+    moving = movable(op, inputs)
+    if op.vjp:
+        contributions = op.vjp(g, y, *inputs, wrt=moving, **static)
+    else:
+        contributions = [
+            op.pullbacks[k](g, y, *inputs, **static) if k in moving else None
+            for k in range(len(inputs))
+        ]
+
+    assert [contributions[k].dtype for k in moving] == [dtype] * len(moving)
+
+
+def in_format(inputs: Any, static: Any, dtype: Any) -> Any:
+    def cast(x: Any) -> Any:
+        floating = isinstance(x, np.ndarray) and x.dtype.kind == "f"
+        return x.astype(dtype) if floating else x
+
+    return tuple(map(cast, inputs)), {k: cast(v) for k, v in static.items()}
+
+
+@each(SMOOTH)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_a_narrow_format_gives_the_wide_result_rounded(op, dtype):
+    inputs, static = in_format(*point(op)[1:3], dtype)
+    wide, wide_static = in_format(inputs, static, np.float64)
+    y = value(op, wide, wide_static)
+
+    got = value(op, inputs, static)
+
+    if "dtype" not in static:
+        assert_close(got, y, power=0.6)
+
+
+@each(SEVERAL)
+def test_gradients_have_the_shapes_of_inputs_that_broadcast(op):
+    _, inputs, static, moving, *_ = point(op)
+    shapes = [(3, 1), (4,), (2, 1, 4), ()][: len(inputs)]
+    small = tuple(np.resize(x, shape) for x, shape in zip(inputs, shapes, strict=True))
+    full = np.broadcast_arrays(*small)
+    g = np.random.default_rng(1).normal(size=full[0].shape)
+
+    got = vjp(op, small, static, g)
+
+    expected = vjp(op, tuple(np.array(x) for x in full), static, g)
+    for k in moving:
+        lead = g.ndim - small[k].ndim
+        axes = tuple(range(lead)) + tuple(
+            lead + i for i, n in enumerate(small[k].shape) if n == 1
+        )
+        summed = expected[k].sum(axis=axes).reshape(small[k].shape)
+        assert_close(got[k], summed, power=0.8)
+
+
+@each(ELEMENTWISE)
+@pytest.mark.parametrize("shape", [(), (0,), (2, 0, 3)])
+def test_elementwise_ops_take_0d_and_empty_arrays(op, shape):
+    _, inputs, static, moving, *_ = point(op)
+    inputs = tuple(np.resize(x, shape) if np.size(x) else x for x in inputs)
+
+    got = vjp(op, inputs, static, np.ones(shape))
+
+    assert all(np.shape(got[k]) == shape for k in moving)
+
+
+def numpy_names() -> list[Any]:
+    return [(op, f) for op in OPS for f in op.numpy]
+
+
+@pytest.mark.parametrize(
+    ("op", "function"),
+    numpy_names(),
+    ids=[f"{f.__name__}-{op.name}" for op, f in numpy_names()],
+)
+def test_the_numpy_function_on_tensors_is_the_op(op, function):
+    _, inputs, static, moving, *_ = point(op)
+    leaves = tensors(inputs, moving)
+    leaves = [leaves] if op.listed else leaves
+
+    y = function(*leaves, **static)
+
+    assert isinstance(y, bp.Tensor)
+    np.testing.assert_array_equal(y.data, function(*untensored(leaves), **static))
+
+
+def untensored(values: Any) -> Any:
+    return [
+        untensored(v)
+        if isinstance(v, list)
+        else v.data
+        if isinstance(v, bp.Tensor)
+        else v
+        for v in values
+    ]
+
+
+def test_every_numpy_function_with_a_rule_has_a_public_name_in_ops():
+    nameless = {
+        rule.__name__
+        for rule in numpy_rules.values()
+        if getattr(bp.ops, rule.__name__, None) is None
+    }
+
+    assert nameless == set()
+
+
+@each(OPS)
+def test_the_docstring_begins_with_a_claim(op):
+    first = op.doc.strip().splitlines()[0]
+
+    assert first.endswith(".")
+    assert len(first) <= 88
+
+
+def test_central_differences_catch_a_wrong_rule():
+    @bp.elementwise(lambda _y, x: 2.001 * x)
+    def nearly_square(x):
+        """x times x, with a wrong slope."""
+        return x * x
+
+    with pytest.raises(AssertionError):
+        test_vjp_is_what_central_differences_say(nearly_square.primitive)
