@@ -1,0 +1,31 @@
+"""Optimisers, learning-rate schedules and gradient clipping, to PyTorch's numbers."""
+
+from .clip import clip_grad_norm_, clip_grad_value_
+from .descent import SGD, Adam, AdamW, RMSprop
+from .optimizer import Optimizer
+from .schedule import (
+    CosineAnnealingLR,
+    ExponentialLR,
+    LambdaLR,
+    LinearLR,
+    Schedule,
+    SequentialLR,
+    StepLR,
+)
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "CosineAnnealingLR",
+    "ExponentialLR",
+    "LambdaLR",
+    "LinearLR",
+    "Optimizer",
+    "RMSprop",
+    "Schedule",
+    "SequentialLR",
+    "StepLR",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+]
