@@ -18,11 +18,14 @@ class Table(list[dict[str, Any]]):
             return "(no rows)"
         head = list(self[0])
         cells = [[show(row[key]) for key in head] for row in self]
-        wide = [max(len(c) for c in column) for column in zip(head, *cells, strict=True)]
+        wide = [
+            max(len(c) for c in column) for column in zip(head, *cells, strict=True)
+        ]
         right = [all(_numeric(row[key]) for row in self) for key in head]
         return "\n".join(
             "  ".join(
-                c.rjust(w) if r else c.ljust(w) for c, w, r in zip(line, wide, right, strict=True)
+                c.rjust(w) if r else c.ljust(w)
+                for c, w, r in zip(line, wide, right, strict=True)
             ).rstrip()
             for line in [head, *cells]
         )
@@ -34,7 +37,10 @@ class Table(list[dict[str, Any]]):
             return "<em>no rows</em>"
         head = "".join(f"<th>{escape(str(key))}</th>" for key in self[0])
         body = "".join(
-            "<tr>" + "".join(f"<td>{_cell(v)}</td>" for v in row.values()) + "</tr>" for row in self
+            "<tr>"
+            + "".join(f"<td>{escape(show(v))}</td>" for v in row.values())
+            + "</tr>"
+            for row in self
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
@@ -50,11 +56,6 @@ def show(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
     return str(value)
-
-
-def _cell(value: Any) -> str:
-    text = show(value)
-    return text if text.startswith("$") and text.endswith("$") else escape(text)
 
 
 def _numeric(value: Any) -> bool:

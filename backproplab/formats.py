@@ -235,7 +235,6 @@ def neighbours(x: ArrayLike, fmt: str | Format) -> tuple[Float64s, Float64s]:
     return np.where(up, outer, inner), np.where(up, inner, outer)
 
 
-@np.errstate(all="ignore")
 def encode(x: ArrayLike, fmt: str | Format) -> NDArray[np.unsignedinteger[Any]]:
     """Bit patterns of ``x``, rounded to nearest, in the low bits of unsigned integers.
 
@@ -269,7 +268,6 @@ def encode(x: ArrayLike, fmt: str | Format) -> NDArray[np.unsignedinteger[Any]]:
     return code.astype(f"u{(fmt.bits + 7) // 8}").reshape(x.shape)
 
 
-@np.errstate(all="ignore")
 def decode(bits: ArrayLike, fmt: str | Format) -> Float64s:
     """The numbers that bit patterns stand for, exactly.
 
@@ -399,7 +397,7 @@ def _add_and_subtract(
     """Elsewhere: (|x| + c) - c, with the power of two c so large that its ulp is q."""
     unsigned = np.dtype(f"u{held.bits // 8}")
     stored = held.precision - 1
-    low, high = ((e + held.emax) << stored for e in (fmt.emin, fmt.emax + 1))
+    low, high = ((e + held.emax) << stored for e in (fmt.emin, fmt.emax))
     for x, y in _blocks(flat, into):
         power = x.view(unsigned) & ((2**held.exponent_bits - 1) << stored)
         np.clip(power, low, high, out=power)

@@ -125,11 +125,13 @@ def _written(run: Trace, edge: Edge, g: np.ndarray) -> tuple[Trace | None, int]:
                 c = op.vjp(first, *args, wrt=(edge.k,), **static)[edge.k]
             else:
                 c = op.pullbacks[edge.k](first, *args, **static)
+            if isinstance(c, Tensor):
+                c.named("what the rule sends")
     except Exception:  # the rule asks of an array what a tensor cannot do
         return None, 0
     if not isinstance(c, Tensor) or c._op is None:
         return None, 0
-    return rule, max(r.id for r in rule if r.value is c._data)
+    return rule, rule["what the rule sends"].id
 
 
 def _evaluate(rule: Trace, end: int, slips: dict[int, int]) -> Any:

@@ -1,30 +1,44 @@
-"""Which variable does the learner's line assign to? Read off the calling frame's bytecode."""
+"""What the learner's own lines call a value: read off the frames that are running.
+
+The variable that a line assigns to is found in the bytecode, so it needs no source file
+and works in notebook cells, ``exec`` and closures alike.
+"""
+
+from __future__ import annotations
 
 import contextlib
-import dis
+import os
 import sys
-from bisect import bisect_right
 from pathlib import Path
-from types import CodeType, FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-_PACKAGE = str(Path(__file__).parents[1])
-_ENGINE = tuple(
-    str(Path(_PACKAGE, part))
-    for part in (
-        "tape.py",
-        "primitive.py",
-        "tensor.py",
-        "trace",
-        "amp.py",
-        "anomaly.py",
-    )
-) + (str(Path(np.__file__).parent), contextlib.__file__)
-_OPS = str(Path(_PACKAGE, "ops"))
-_EXERCISES = str(Path(_PACKAGE, "exercises"))  # written as a learner writes
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from dis import Instruction
+    from types import CodeType, FrameType
+
+_PACKAGE = str(Path(__file__).parents[1]) + os.sep
+_ENGINE = (
+    *(
+        _PACKAGE + part
+        for part in ("tape.py", "primitive.py", "tensor.py", "anomaly.py")
+    ),
+    _PACKAGE + "amp",
+    _PACKAGE + "trace" + os.sep,
+    str(Path(np.__file__).parent) + os.sep,
+    contextlib.__file__,
+)
+_OPS = _PACKAGE + "ops" + os.sep
+_EXERCISES = _PACKAGE + "exercises" + os.sep  # written as a learner writes
 _RETURN = object()
+_MOST_CODES = 512  # whose assignments are remembered
+_LONGEST = 1000  # container that is searched for a value
+
+# Caches: what they hold follows from the key.
+_kinds: dict[str, str] = {}
+_stores: dict[int, tuple[CodeType, list[Instruction], dict[int, Any]]] = {}
 
 
 class Caller:
@@ -40,11 +54,12 @@ class Caller:
     __slots__ = ("frame", "in_package", "via")
 
     def __init__(self) -> None:
-        frame: FrameType | None = sys._getframe(1)
+        frame: FrameType | None = sys._getframe(2)
         self.via: FrameType | None = None
         self.in_package = False
         while frame is not None:
-            kind = _kind(frame.f_code)
+            file = frame.f_code.co_filename
+            kind = _kinds.get(file) or _kind(file)
             if kind == "learner":
                 break
             if kind != "engine":
@@ -53,78 +68,183 @@ class Caller:
             frame = frame.f_back
         self.frame = frame
 
-    def assigned(self) -> str | None:
+    def assigned(self) -> tuple[str | None, FrameType | None]:
         """The variable that takes the value of the expression being evaluated.
 
         Through ``return`` it follows the value into the caller's line.
+
+        Returns:
+            the variable's name and the frame that it lives in.
         """
         frame = self.frame
-        while frame is not None and _kind(frame.f_code) == "learner":
+        while frame is not None:
+            file = frame.f_code.co_filename
+            if (_kinds.get(file) or _kind(file)) != "learner":
+                break
             name = _target(frame.f_code, frame.f_lasti)
             if name is not _RETURN:
-                return name
+                return name, frame
             frame = frame.f_back
-        return None
+        return None, None
 
-    def variable(self, value: Any) -> str | None:
-        """The name by which the learner's code knows ``value``, if any."""
-        frame = self.frame
+    def variable(self, value: Any, until: FrameType | None) -> str | None:
+        """The name by which the learner's code knows ``value``, if any.
+
+        Args:
+            value: a leaf or a raw array.
+            until: the frame that records; its names are preferred to those of the
+                functions that it calls, and what called it is not searched.
+        """
+        frames, frame = [], self.frame
         while frame is not None:
-            for space in (frame.f_locals, frame.f_globals):
-                for name, known in list(space.items()):
-                    if known is value and not name.startswith("_"):
-                        return str(name)
+            frames.append(frame)
+            if frame is until:
+                break
             frame = frame.f_back
+        else:
+            frames = frames[:1]
+        spaces = [f.f_locals for f in reversed(frames)]
+        spaces += [f.f_globals for f in frames[-1:]]
+        for search in (_direct, _within):
+            for space in spaces:
+                if (name := search(space, value)) is not None:
+                    return name
         return None
 
-    def line(self) -> tuple[str, int]:
-        """File and line number."""
-        if self.frame is None:
-            return "", 0
-        return self.frame.f_code.co_filename, self.frame.f_lineno
+
+def place(code: CodeType | None, lasti: int) -> tuple[str, int]:
+    """File and line number of an instruction."""
+    if code is None:
+        return "", 0
+    for start, end, line in code.co_lines():
+        if start <= lasti < end and line is not None:
+            return code.co_filename, line
+    return code.co_filename, code.co_firstlineno
 
 
-_kinds: dict[CodeType, str] = {}  # a cache: what it holds follows from its key
-_targets: dict[CodeType, tuple[list[int], list[Any]]] = {}
+def is_bound(name: str, frame: FrameType, value: Any) -> bool:
+    """Whether the variable holds the value by now."""
+    return frame.f_locals.get(name, frame.f_globals.get(name)) is value
 
 
-def _kind(code: CodeType) -> str:
-    kind = _kinds.get(code)
-    if kind is None:
-        file = code.co_filename
-        kind = _kinds[code] = (
-            "engine"
-            if file.startswith(_ENGINE)
-            else "op"
-            if file.startswith(_OPS)
-            else "package"
-            if file.startswith(_PACKAGE) and not file.startswith(_EXERCISES)
-            else "learner"
-        )
+def _kind(file: str) -> str:
+    kind = _kinds[file] = (
+        "engine"
+        if file.startswith(_ENGINE)
+        else "op"
+        if file.startswith(_OPS)
+        else "package"
+        if file.startswith(_PACKAGE) and not file.startswith(_EXERCISES)
+        else "learner"
+    )
     return kind
 
 
+def _visible(space: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Variables but for those that IPython keeps: ``In``, ``Out``, ``_`` and so on."""
+    return (
+        (str(name), known)
+        for name, known in list(space.items())
+        if not str(name).startswith("_") and name not in ("In", "Out")
+    )
+
+
+def _direct(space: dict[str, Any], value: Any) -> str | None:
+    return next((name for name, known in _visible(space) if known is value), None)
+
+
+def _within(space: dict[str, Any], value: Any) -> str | None:
+    """``params.W1`` or ``weights.0``: one level down in a container or an object."""
+    for name, known in _visible(space):
+        for key, inside in _items(known):
+            if inside is value:
+                return f"{name}.{key}"
+    return None
+
+
+def _items(known: Any) -> Iterable[tuple[Any, Any]]:
+    kind = type(known)
+    if kind in (list, tuple) and len(known) <= _LONGEST:
+        return enumerate(known)
+    if kind is dict and len(known) <= _LONGEST:
+        return list(known.items())
+    if kind.__module__ == "__main__" and type(getattr(known, "__dict__", 0)) is dict:
+        return list(known.__dict__.items())
+    return ()
+
+
 def _target(code: CodeType, lasti: int) -> Any:
-    if code not in _targets:
-        steps = list(dis.get_instructions(code))
-        _targets[code] = (
-            [s.offset for s in steps],
-            [_stored(steps, i + 1) for i in range(len(steps))],
-        )
-    offsets, names = _targets[code]
-    return names[bisect_right(offsets, lasti) - 1]
+    """The variable that takes what instruction ``lasti`` makes; None, or _RETURN."""
+    known = _stores.get(id(code))
+    if known is None or known[0] is not code:
+        from dis import get_instructions  # not needed until something is recorded
+
+        if len(_stores) >= _MOST_CODES:
+            _stores.clear()
+        known = _stores[id(code)] = (code, list(get_instructions(code)), {})
+    _, steps, found = known
+    if lasti not in found:
+        # A call into Python code stands at the end of the call's inline cache.
+        at = sum(s.offset <= lasti for s in steps)
+        found[lasti] = _follow(steps, at)
+    return found[lasti]
 
 
-def _stored(steps: list[dis.Instruction], i: int) -> Any:
-    while i < len(steps) and steps[i].opname in ("COPY", "NOP", "CACHE"):
+_PASSED_OVER = ("NOP", "CACHE", "RESUME", "EXTENDED_ARG", "NOT_TAKEN")
+_VARIABLES = ("STORE_NAME", "STORE_FAST", "STORE_GLOBAL", "STORE_DEREF")
+_POP_ALONE = ("STORE_", "POP_", "DELETE_", "LIST_APPEND", "SET_ADD", "MAP_ADD")
+
+
+def _follow(steps: list[Instruction], i: int) -> Any:
+    """Follow the value on top of the stack to the instruction that takes it.
+
+    ``above`` counts what lies on top of it. What is evaluated meanwhile (the other
+    half of ``a, b = f(x), g(x)``) leaves it in place, so the walk ends where the stack
+    becomes lower than the value.
+    """
+    from dis import hasjabs, hasjrel, stack_effect
+
+    above = 0
+    while i < len(steps):
+        step = steps[i]
+        op = step.opname
         i += 1
-    if i == len(steps):
-        return None
-    step = steps[i]
-    if step.opname == "RETURN_VALUE":
-        return _RETURN
-    if step.opname in ("STORE_NAME", "STORE_FAST", "STORE_GLOBAL", "STORE_DEREF"):
-        return step.argval
-    if step.opname.startswith("STORE_FAST_"):  # 3.13 joins two instructions
-        return step.argval[0]
+        if op in _PASSED_OVER or (op == "COPY" and above == 0):
+            continue
+        if op in ("JUMP_FORWARD", "JUMP_NO_INTERRUPT"):
+            i = next((k for k, s in enumerate(steps) if s.offset == step.argval), 10**9)
+            continue
+        if op == "RETURN_VALUE" and above == 0:
+            return _RETURN
+        if op == "SWAP":
+            lower = step.argval - 1
+            above = lower if above == 0 else 0 if above == lower else above
+            continue
+        if op == "BUILD_TUPLE" and above < step.argval:
+            n = step.argval
+            if (
+                i == len(steps)
+                or steps[i].opname != "UNPACK_SEQUENCE"
+                or steps[i].argval != n
+            ):
+                return None
+            above, i = n - 1 - above, i + 1  # unpacking puts the first on top
+            continue
+        if op in _VARIABLES and above == 0:
+            return step.argval
+        if op == "STORE_FAST_STORE_FAST" and above < 2:
+            return step.argval[above]
+        if op.startswith("STORE_FAST_") and above == 0:
+            return step.argval[0]
+        if op == "STORE_ATTR" and above == 1:
+            return step.argval
+        if op == "STORE_SUBSCR" and above == 2:
+            key = steps[i - 2]
+            is_name = key.opname == "LOAD_CONST" and isinstance(key.argval, str)
+            return key.argval if is_name else None
+        if step.opcode in hasjabs or step.opcode in hasjrel:
+            return None
+        above += stack_effect(step.opcode, step.arg, jump=False)
+        if above < (0 if op.startswith(_POP_ALONE) else 1):
+            return None
     return None

@@ -1,5 +1,7 @@
 """A gradient as a sum over paths of products of local gradients."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,10 @@ from . import replay
 if TYPE_CHECKING:
     from .run import Record, Trace
 
-_MOST = 20_000  # paths that are written out one by one
+_MOST_PATHS = 20_000  # that are written out one by one
+_MOST_NUMBERS = 20_000_000  # in all their products
+
+_Partial = tuple[tuple[int, ...], "np.ndarray"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,52 +38,57 @@ class Path:
 class Paths(list[Path]):
     """Paths, largest product first; ``count`` is how many there are in all."""
 
-    def __init__(self, rows: list[Path], count: int) -> None:
+    def __init__(self, rows: list[Path], count: int, ends: tuple[str, str]) -> None:
         super().__init__(rows)
-        self.count = count
+        self.count, self._ends = count, ends
 
     def __repr__(self) -> str:
-        lines = [f"{np.linalg.norm(p.product):10.3g}  {p}" for p in self]
+        if not self.count:
+            return f"no path from {' to '.join(self._ends)} carries a gradient"
+        word = "path" if self.count == 1 else "paths"
         shown = "" if len(self) == self.count else f", {len(self)} shown"
+        head = f"{self.count} {word}{shown} (norm of the product, nodes)"
         return "\n".join(
-            [f"{self.count} paths{shown} (norm of the product, nodes)", *lines]
+            [head, *(f"{np.linalg.norm(p.product):10.3g}  {p}" for p in self)]
         )
 
 
-def find_paths(run: "Trace", a: "Record", b: "Record", top: int | None) -> Paths:
+def find_paths(run: Trace, a: Record, b: Record, top: int | None) -> Paths:
     """Enumerate the paths from ``a`` to ``b``; see ``Trace.paths``.
 
     The number is counted by dynamic programming, whatever its size. When there are too
     many to write out, the ``top`` ones are found by keeping the largest partial products
     of each node, which can miss a path that grows late.
     """
+    edges = {i: replay.edges(run, i) for i in range(a.id + 1, b.id + 1)}
     count = [0] * len(run)
     count[a.id] = 1
-    for i in range(a.id + 1, b.id + 1):
-        count[i] = sum(count[x] for _, x in replay.edges(run, i))
+    for i, inputs in edges.items():
+        count[i] = sum(count[x] for _, x in inputs)
     total = count[b.id]
-    if top is None and total > _MOST:
+    most = min(_MOST_PATHS, _MOST_NUMBERS // max(1, np.size(a.value)))
+    if top is None and total > most:
         raise GradError(
             f"paths: there are {total} paths from {a.name} to {b.name}; "
-            f"at most {_MOST} are written out.",
+            f"at most {most} are written out.",
             help=f"ask for the largest: `run.paths({a.name!r}, {b.name!r}, top=5)`.",
         )
     if not total:
-        return Paths([], 0)
-    keep = _MOST if total <= _MOST else max(64, 4 * (top or 0))
+        return Paths([], 0, (a.name, b.name))
+    keep = total if total <= most else max(64, 4 * (top or 0))
     seed = b.grad if b.grad is not None else np.ones_like(b.value)
-    waiting: dict[int, list[tuple[tuple[int, ...], np.ndarray]]] = {
-        b.id: [((b.id,), seed)]
-    }
+    # At each node the paths from b that came there, as (ids from it to b, product).
+    waiting: dict[int, list[_Partial]] = {b.id: [((b.id,), seed)]}
     for i in range(b.id, a.id, -1):
-        for nodes, g in waiting.pop(i, ()):
-            for k, x in replay.edges(run, i):
+        for nodes, g in _largest(waiting.pop(i, []), keep):
+            for k, x in edges[i]:
                 if count[x]:
                     c = replay.contribution(run, i, k, g)
                     waiting.setdefault(x, []).append(((x, *nodes), c))
-        for x, partial in waiting.items():
-            if len(partial) > keep:
-                waiting[x] = sorted(partial, key=lambda p: -np.linalg.norm(p[1]))[:keep]
-    found = sorted(waiting.get(a.id, ()), key=lambda p: -np.linalg.norm(p[1]))
-    rows = [Path(tuple(run[i].name for i in nodes), c) for nodes, c in found[:top]]
-    return Paths(rows, total)
+    found = _largest(waiting[a.id], top)
+    rows = [Path(tuple(run[i].name for i in nodes), c) for nodes, c in found]
+    return Paths(rows, total, (a.name, b.name))
+
+
+def _largest(partial: list[_Partial], keep: int | None) -> list[_Partial]:
+    return sorted(partial, key=lambda p: -float(np.linalg.norm(p[1])))[:keep]

@@ -1,39 +1,56 @@
-"""The plug that listens to the tape and writes down what it hears; see trace/run.py for reading."""
+"""The plug that listens to the tape and writes down what it hears; see run.py for reading."""
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..tape import Node, Plug, current_scope
-from .names import Caller
+from .names import Caller, is_bound, place
+
+if TYPE_CHECKING:
+    from types import CodeType, FrameType
 
 NOTHING = -1  # in the place of an optional input that was None
 
 
 class Entry:
-    """What is known of one value while the run goes on; becomes a ``Record``."""
+    """What is known of one value while the run goes on; a ``Record`` shows it.
 
-    __slots__ = ("assigned", "contributions", "given", "grad", "inputs", "node", "op", "primitive",
-                 "scope", "scopes", "seed", "seen", "source", "static", "value", "wants")  # fmt: skip
+    Attributes:
+        given: its name by ``.named()``, ``name=`` or the parameter's path.
+        assigned: the learner's variable, in its scope.
+        aliases: modules whose output it is, and what lines call that.
+        name: unique in the run; set when the run is over.
+        contributions: (output, which of its inputs this is, array), in order of arrival.
+        seed: what came from outside the run: the gradient that backward began with.
+        seen: how many contributions earlier passes added.
+        wants: whether a gradient is wanted here.
+    """
 
-    def __init__(
-        self, op: str, value: Any, scope: str, source: tuple[str, int]
-    ) -> None:
-        self.op, self.value, self.scope, self.source = op, value, scope, source
-        self.primitive: Any = None
-        self.node: Any = None  # until the run is over: it may yet be named
-        self.static: dict[str, Any] = {}
+    __slots__ = (
+        "aliases", "assigned", "code", "contributions", "given", "grad", "inputs",
+        "lasti", "name", "node", "op", "primitive", "scope", "seed", "seen", "source",
+        "static", "value", "wants",
+    )  # fmt: skip
+
+    def __init__(self, op: str, value: Any, scope: str) -> None:
+        self.op, self.value, self.scope = op, value, scope
+        self.primitive = self.node = self.grad = self.seed = self.code = None
+        self.given: str | None = None
+        self.assigned: str | None = None
+        self.name = ""
+        self.aliases: tuple[str, ...] = ()
         self.inputs: tuple[int, ...] = ()
-        self.given: str | None = None  # by .named(), name= or the parameter's path
-        self.assigned: str | None = None  # the learner's variable
-        self.scopes: list[str] = []  # modules whose output it is
-        self.grad: Any = None
-        self.contributions: list[
-            tuple[int, int, Any]
-        ] = []  # output, its input k, array
-        self.seed: Any = None  # the gradient that a backward pass began with here
-        self.seen = 0  # contributions that earlier passes added
+        self.static: dict[str, Any] = _nothing
+        self.contributions: list[tuple[int, int, Any]] = []
+        self.seen = self.lasti = 0
+        self.source = ("", 0)
         self.wants = False
+
+
+_nothing: dict[str, Any] = {}
 
 
 class Recorder(Plug):
@@ -41,100 +58,128 @@ class Recorder(Plug):
 
     Engine-made arrays are kept by reference: the engine never overwrites them. Leaves
     and raw arrays are copied at first sight, since optimisers and learners do.
+
+    Little is done while the run goes on; ``finish`` does the rest when it is first read.
     """
 
-    def __init__(self, copy: bool) -> None:
+    def __init__(self, copy: bool = False) -> None:
         self.copy = copy
-        self.entries: list[Entry] = []
-        self.steps: list[
-            tuple[int, list[tuple[int, int]]]
-        ] = []  # entry, (input, its nth contribution)
+        self.closed = False
+        self._entries: list[Entry] = []
+        # one for each step of backward: entry, [(input, its nth contribution)]
+        self.steps: list[tuple[int, list[tuple[int, int]]]] = []
         self._of_node: dict[int, int] = {}  # node id -> entry
         self._of_array: dict[int, int] = {}  # id of a raw array -> entry
         self._keep: list[Any] = []  # so that ids are not used again
-        self._changed: dict[int, int] = {}  # leaf id -> when last changed
         self._foreign: set[int] = set()  # ids of arrays that others may overwrite
-        self._parameters: dict[int, str] = {}
-        self._buffers: dict[int, str] = {}
-        self._last_via: Any = None
-        self._last_named: Entry | None = None
+        self._names: dict[int, str] = {}  # parameters by node id, buffers by array id
+        self._open: list[bool] = []  # scopes; whether a module's
+        self._sends: dict[int, list[tuple[int, int]]] = {}  # of an entry's latest step
+        self._received: dict[
+            int, int
+        ] = {}  # node id -> the entry that contributions go to
+        self._home: FrameType | None = Caller().frame  # what runs the `with` block
+        self._last: tuple[Any, ...] = (None, 0, None, None, None)
 
     # Scope socket.
 
     def enter(self, path: str, owner: Any) -> None:
-        if owner is not None and path == "":
+        """Note what the outermost module calls its parameters and buffers."""
+        if owner is not None and not any(self._open):
             for name, p in owner.named_parameters():
-                self._parameters[p._id] = name
+                self._names[p._id] = name
             for name, b in owner.named_buffers():
-                self._buffers[id(b)] = name
+                self._names[id(b)] = name
                 self._keep.append(b)
+        self._open.append(owner is not None)
 
     def leave(self, path: str, output: Any) -> None:
+        """Note whose output a value is, and the variable that the call is assigned to."""
+        if self._open:  # else it was entered before the block
+            self._open.pop()
         if not isinstance(output, Node) or output._id not in self._of_node:
             return
-        entry = self.entries[self._of_node[output._id]]
+        entry = self._entries[self._of_node[output._id]]
+        name, _ = Caller().assigned()
         if path:
-            entry.scopes.append(path)
-        caller = Caller()
-        name = caller.assigned()
-        if name is not None and not path:
-            entry.assigned = name
+            entry.aliases += (path,)
+        if name is not None:
+            name = _dotted(current_scope(), name)
+            if path:
+                entry.aliases += (name,)
+            else:
+                if entry.assigned:
+                    entry.aliases += (entry.assigned,)
+                entry.assigned = name
 
     # Intercept socket.
 
     def after(self, node: Any, inputs: tuple[Any, ...], static: dict[str, Any]) -> Any:
+        """Write down an operation."""
         caller = Caller()
         value = node._data
-        if self.copy or _root(value) in self._foreign:
+        if self.copy or self._is_foreign(value):
             value = np.array(value)
         op = node._op
-        entry = Entry(op.name, value, current_scope(), caller.line())
-        entry.primitive, entry.static = op, static
-        entry.inputs = tuple(self._operand(x, caller) for x in inputs)
+        entry = Entry(op.name, value, current_scope())
+        entry.primitive, entry.static, entry.node = op, static, node
+        entry.inputs = tuple([self._operand(x, caller) for x in inputs])
         entry.wants = node._edges is not None
-        self._name(entry, caller)
-        self._of_node[node._id] = len(self.entries)
-        entry.node = node
-        self.entries.append(entry)
+        if (frame := caller.frame) is not None:
+            entry.code, entry.lasti = frame.f_code, frame.f_lasti
+            if not caller.in_package:
+                self._name(entry, caller)
+        self._of_node[node._id] = len(self._entries)
+        self._entries.append(entry)
         return node
 
     def _name(self, entry: Entry, caller: Caller) -> None:
-        if caller.in_package:
-            self._last_via = None
-            return
-        if caller.via is not None and caller.via is self._last_via and self._last_named:
-            self._last_named.assigned = (
-                None  # an op made of ops: the last one is the value
+        """Name the value after the variable; of several ops for one call, the last."""
+        frame, lasti, via, earlier, home = self._last
+        name, space = caller.assigned()
+        if (
+            caller.frame is frame
+            and entry.lasti == lasti
+            and earlier.assigned is not None
+            and (
+                (via is not None and via is caller.via)
+                or (name and not is_bound(name, home, earlier.node))
             )
-        entry.assigned = caller.assigned()
-        self._last_via, self._last_named = caller.via, entry
+        ):
+            earlier.assigned = None
+        if name is not None:
+            entry.assigned = _dotted(entry.scope, name)
+            self._last = (caller.frame, entry.lasti, caller.via, entry, space)
 
     def _operand(self, x: Any, caller: Caller) -> int:
         if isinstance(x, Node):
             known = self._of_node.get(x._id)
-            changed = x._extra.changed if x._extra is not None else 0
-            if known is not None and self._changed.get(x._id, changed) == changed:
+            if known is not None and self._unchanged(self._entries[known], x._data):
                 return known
             entry = self._leaf("leaf", x._data, caller)
-            entry.node = x
-            entry.given = self._parameters.get(x._id) or x.name or caller.variable(x)
-            entry.wants = x._edges is not None
-            self._of_node[x._id] = len(self.entries) - 1
-            self._changed[x._id] = changed
+            entry.node, entry.wants = x, x._edges is not None
+            entry.given = self._names.get(x._id)
+            if entry.given is None and x.name is None:
+                entry.assigned = caller.variable(x, self._home)
+            self._of_node[x._id] = len(self._entries) - 1
         elif isinstance(x, np.ndarray):
             known = self._of_array.get(id(x))
-            if known is not None:
+            if known is not None and self._unchanged(self._entries[known], x):
                 return known
             entry = self._leaf("constant", x, caller)
-            entry.given = self._buffers.get(id(x)) or caller.variable(x)
-            self._of_array[id(x)] = len(self.entries) - 1
-            self._keep.append(x)
+            entry.given = self._names.get(id(x))
+            if entry.given is None:
+                entry.assigned = caller.variable(x, self._home)
+            self._of_array[id(x)] = len(self._entries) - 1
         elif x is None:
             return NOTHING
         else:
             entry = self._leaf("constant", x, caller)
-            entry.given = f"{x:g}" if np.ndim(x) == 0 else caller.variable(x)
-        return len(self.entries) - 1
+            if np.ndim(x):
+                entry.assigned = caller.variable(x, self._home)
+            else:
+                entry.given = f"{x:g}"
+        return len(self._entries) - 1
 
     def _leaf(self, op: str, value: Any, caller: Caller) -> Entry:
         if isinstance(value, np.ndarray):
@@ -142,47 +187,145 @@ class Recorder(Plug):
             self._keep.append(value)
         if not isinstance(value, (int, float)):  # a Python scalar stays weak
             value = np.array(value)
-        entry = Entry(op, value, current_scope(), caller.line())
-        self.entries.append(entry)
+        entry = Entry(op, value, current_scope())
+        if (frame := caller.frame) is not None:
+            entry.code, entry.lasti = frame.f_code, frame.f_lasti
+        self._entries.append(entry)
         return entry
+
+    def _unchanged(self, entry: Entry, data: Any) -> bool:
+        """Whether data that others may overwrite is what it was at first sight."""
+        if entry.primitive is not None and data is entry.value:
+            return True
+        value = entry.value
+        if np.shape(value) != np.shape(data):
+            return False
+        same = value == data
+        return bool(same.all() or (same | (value != value) & (data != data)).all())
+
+    def _is_foreign(self, array: Any) -> bool:
+        return bool(self._foreign) and _root(array) in self._foreign
 
     # Edge socket.
 
     def arrive(self, node: Any, g: Any) -> None:
-        k = self._of_node.get(node._id)
+        """Write down the whole gradient of a value, and what of it came from outside."""
+        k = self._received.pop(node._id, None)
         if k is None:
-            return
-        g = np.array(g._data if isinstance(g, Node) else g, copy=self.copy or None)
-        entry = self.entries[k]
+            k = self._of_node.get(node._id)
+            if k is None:
+                return
+        entry = self._entries[k]
+        hooked = node._extra is not None and bool(node._extra.hooks)
+        g = self._array(g, hooked)
         entry.grad = g if entry.grad is None else entry.grad + g
-        if entry.seen == len(entry.contributions):
-            entry.seed = g if entry.seed is None else entry.seed + g
-        entry.seen = len(entry.contributions)
-        self.steps.append((k, []))
+        new = entry.contributions[entry.seen :]
+        outside = g
+        if new:
+            entry.seen += len(new)
+            sum_ = new[0][2]
+            for _, _, c in new[1:]:
+                sum_ = sum_ + c
+            same = hooked or sum_ is g or np.array_equal(sum_, g, equal_nan=True)
+            outside = None if same else g - sum_
+        if outside is not None:
+            entry.seed = outside if entry.seed is None else entry.seed + outside
+        sends: list[tuple[int, int]] = []
+        self._sends[k] = sends
+        self.steps.append((k, sends))
 
     def edge(self, node: Any, k: int, c: Any) -> Any:
-        output, x = self._of_node.get(node._id), self._of_node.get(node._inputs[k]._id)
-        if output is not None and x is not None:
-            array = np.array(
-                c._data if isinstance(c, Node) else c, copy=self.copy or None
-            )
-            received = self.entries[x].contributions
-            self.steps[-1][1].append((x, len(received)))
-            received.append((output, k, array))
+        """Write down what one use of a value sends back to it."""
+        output = self._of_node.get(node._id)
+        if output is not None:
+            x = self._entries[output].inputs[k]
+            received = self._entries[x].contributions
+            self._sends[output].append((x, len(received)))
+            received.append((output, k, self._array(c)))
+            self._received[node._inputs[k]._id] = x
         return c
+
+    def _array(self, g: Any, others_hold_it: bool = False) -> Any:
+        if isinstance(g, Node):
+            g = g._data
+        if self.copy or others_hold_it or self._is_foreign(g):
+            return np.array(g)
+        return g
+
+    # When the block is over.
 
     def close(self) -> None:
         """Forget all that is not data: tensors, frames, raw arrays."""
-        for entry in self.entries:
-            if entry.node is not None:
-                entry.given = entry.node.name or entry.given
+        for entry in self._entries:
+            if (node := entry.node) is not None:
+                if node._extra is not None and node._extra.name:
+                    entry.given = node._extra.name
                 entry.node = None
+        for ids in (self._of_node, self._of_array, self._names, self._sends):
+            ids.clear()
+        self._received.clear()
+        self._foreign.clear()
         self._keep.clear()
-        self._of_array.clear()
-        self._last_via = self._last_named = None
+        self._home, self._last = None, ()
+        self.closed = True
+
+    def finish(self) -> None:
+        """Give unique names, and seal the arrays against writing."""
+        _name_all(self._entries)
+        for e in self._entries:
+            if e.code is not None:
+                e.source = place(e.code, e.lasti)
+            if not self.closed:
+                continue
+            e.code = None
+            e.value = _sealed(e.value)
+            if e.grad is not None:
+                e.grad = _sealed(e.grad)
+            if e.seed is not None:
+                e.seed = _sealed(e.seed)
+            if e.contributions:
+                e.contributions = [(o, k, _sealed(c)) for o, k, c in e.contributions]
+
+
+def _name_all(entries: list[Entry]) -> None:
+    """Unique names: given, else the variable, else the module, else the op and a count."""
+    used: set[str] = set()
+    made: dict[str, int] = {}
+    for e in entries:
+        own = e.node.name if e.node is not None else None
+        name = own or e.given or e.assigned or (e.aliases[-1] if e.aliases else None)
+        if name is None:
+            made[e.op] = made.get(e.op, 0) + 1
+            name = f"{e.op}_{made[e.op]}"
+        if not is_literal(e):
+            plain, n = name, 1
+            while name in used:
+                n += 1
+                name = f"{plain}_{n}"
+            used.add(name)
+        e.name = name
+
+
+def is_literal(e: Entry) -> bool:
+    """Whether it is a number that stands in the learner's line."""
+    return e.op == "constant" and np.ndim(e.value) == 0 and e.assigned is None
+
+
+def _sealed(array: Any) -> Any:
+    """Hand out a view that cannot be written to; the engine's own array stays as it is."""
+    if isinstance(array, (int, float)) and not isinstance(array, np.generic):
+        return array
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view
 
 
 def _root(array: Any) -> int:
     """The array that owns the memory; views of it are overwritten with it."""
-    base = array.base
-    return id(array if base is None else base)
+    while isinstance(base := getattr(array, "base", None), np.ndarray):
+        array = base
+    return id(array)
+
+
+def _dotted(scope: str, name: str) -> str:
+    return f"{scope}.{name}" if scope else name

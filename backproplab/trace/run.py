@@ -1,19 +1,25 @@
 """Trace: what one run looked like, as frozen data. Listening is in recorder.py."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._table import Table
 from ..errors import GradError, NameLookupError, near
 from ..tape import plugged
-from . import files, replay
+from . import files, measures, replay
 from .paths import Paths, find_paths
 from .recorder import NOTHING, Entry, Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .measures import DiffTable
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -50,7 +56,7 @@ class Record:
     source: str
     requires_grad: bool
     _entry: Entry = field(repr=False)
-    _run: "Trace" = field(repr=False)
+    _run: Recorder = field(repr=False)  # not the Trace: no cycle
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -104,6 +110,10 @@ class Step:
 class Trace:
     """A recorded run: iterate it, index it by name, scope or id, print it.
 
+    Its arrays are read-only. What the engine made is referred to, leaves and raw arrays
+    are copied, so training on does not change it; ``record(copy=True)`` also guards
+    against a hand that writes into ``h.data[...]`` of a computed value.
+
     >>> import numpy as np, backproplab as bp
     >>> w = bp.tensor(2.0, requires_grad=True, name="w")
     >>> with bp.record() as run:
@@ -118,49 +128,64 @@ class Trace:
     3.0
     """
 
+    __slots__ = ("__weakref__", "_aliases", "_recorder", "_records")
+
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
-        self._frozen: tuple[Record, ...] | None = None
-        self._names: dict[str, int] = {}
+        self._records: tuple[Record, ...] | None = None
+        self._aliases: dict[str, int] = {}
 
     # Reading.
 
     @property
     def records(self) -> tuple[Record, ...]:
         """All records, in tape order."""
-        if self._frozen is not None:
-            return self._frozen
-        records, self._names = _freeze(self)
+        if self._records is not None:
+            return self._records
+        self._recorder.finish()
+        records = tuple(_record(self._recorder, i) for i in range(len(self)))
+        self._aliases = _lookup(self._entries)
+        if self._recorder.closed:  # else more may come
+            self._records = records
         return records
+
+    @property
+    def _entries(self) -> list[Entry]:
+        return self._recorder._entries
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self.records)
 
     def __len__(self) -> int:
-        return len(self._recorder.entries)
+        return len(self._entries)
 
     def __getitem__(self, key: str | int) -> Record:
         records = self.records
         if isinstance(key, (int, np.integer)):
             if not -len(records) <= key < len(records):
                 raise NameLookupError(
-                    f"run[{key}]: the run has {len(records)} records, ids 0 to {len(records) - 1}."
+                    f"run[{key}]: the run has {len(records)} records"
+                    + (f", ids 0 to {len(records) - 1}." if records else "."),
+                    help="" if records else _HELP_EMPTY,
                 )
             return records[key]
-        if key not in self._names:
+        if not isinstance(key, str) or key not in self._aliases:
             raise NameLookupError(
                 f"run[{key!r}]: no record has this name or scope.",
-                help=near(key, self._names),
+                help=near(str(key), self._aliases) if records else _HELP_EMPTY,
             )
-        return records[self._names[key]]
+        return records[self._aliases[key]]
 
     def __contains__(self, key: object) -> bool:
-        return bool(self.records) and key in self._names
+        n = len(self.records)
+        if isinstance(key, (int, np.integer)):
+            return -n <= key < n
+        return isinstance(key, str) and key in self._aliases
 
     @property
     def names(self) -> tuple[str, ...]:
         """The records' names, in tape order."""
-        return tuple(r.name for r in self)
+        return tuple(r.name for r in self.records)
 
     def table(self) -> Table:
         """One row a record: sizes, and norms of value and gradient."""
@@ -197,23 +222,37 @@ class Trace:
         self.need_backward("backward_steps")
         records, steps = self.records, []
         for k, sends in self._recorder.steps:
-            r = records[k]
-            assert r.grad is not None
+            grad = records[k].grad
+            assert grad is not None
             sent = tuple((x, records[x].contributions[n]) for x, n in sends)
-            steps.append(Step(k, r.name, r.grad, sent))
+            steps.append(Step(k, records[k].name, grad, sent))
         return steps
 
-    def gain(self) -> dict[str, float]:
-        """|gradient going out to the input| / |gradient coming in|, layer by layer.
+    def gain(self, depth: int | None = None) -> dict[str, float]:
+        """|gradient going out to the inputs| / |gradient coming in|, layer by layer.
 
-        A layer is an innermost module or scope; without modules, an op. Above 1 the
-        error signal grows on its way back, below 1 it fades.
+        Above 1 the error signal grows on its way back, below 1 it fades. A layer is an
+        innermost module or scope; an op that stands in none is a layer of its own.
+        What comes in are the gradients that the rest of the run sends to the layer's
+        values; what goes out are the gradients that it sends to values which the rest
+        of the run computed, each taken as one long vector. Parameters and data do not
+        count, so a layer that only they feed has no gain. In a residual block
+        ``y = x + f(x)`` the addition sends its gradient both ways: by itself it is a
+        layer of gain sqrt(2); the whole block counts as one where ``depth`` ends at it.
+
+        Args:
+            depth: how many parts of the dotted path make a layer; all when None.
+                ``depth=1`` takes the outermost modules.
         """
         self.need_backward("gain")
-        return replay.gain(self)
+        return measures.gain(self, depth)
 
     def paths(self, a: str | int, b: str | int, top: int | None = None) -> Paths:
-        """Write d(b)/d(a) as a sum over paths of products of local gradients.
+        """Write a gradient as a sum over paths of products of local gradients.
+
+        Each path starts with the gradient that backward brought to ``b`` (ones where it
+        did not come), so with ``b`` the loss the products of all paths add up to
+        ``run[a].grad``.
 
         Args:
             a: an input or intermediate value.
@@ -222,20 +261,28 @@ class Trace:
 
         Returns:
             rows with ``.nodes`` and ``.product``; ``.count`` is the exact number.
+
+        Raises:
+            GradError: if all are asked for and there are too many to write out.
         """
         return find_paths(self, self[a], self[b], top)
 
-    def diff(self, other: "Trace") -> Table:
+    def diff(self, other: Trace) -> DiffTable:
         """Compare values and gradients with another run's, name by name.
 
         Returns:
-            rows by name with relative errors ``|a - b| / |b|``, b the other run's.
+            rows with ``.name .value_error .grad_error``, also by name
+            (``run.diff(other)["h"]``). The errors are relative, ``|a - b| / |b|`` with
+            b the other run's; names that only one run has are left out.
         """
-        return replay.diff(self, other)
+        return measures.diff(self, other)
 
     def ledger(self) -> Table:
-        """Kinks hit, NaN and inf births, gradients that underflowed to zero."""
-        return replay.ledger(self)
+        """Kinks hit, NaN and inf births, values and gradients lost to underflow.
+
+        One row for each kind of event at a record, with a count and the source line.
+        """
+        return measures.ledger(self)
 
     def save(self, path: str | Path) -> None:
         """Write the run to one ``.npz`` file; ``bp.load_trace`` reads it."""
@@ -262,67 +309,54 @@ def record(*, copy: bool = False) -> Iterator[Trace]:
         the ``Trace``, complete when the block ends, whatever ends it.
     """
     recorder = Recorder(copy)
-    run = Trace(recorder)
     try:
         with plugged(recorder):
-            yield run
+            yield Trace(recorder)
     finally:
         recorder.close()
-        run._frozen, run._names = _freeze(run)
 
 
-def _freeze(run: Trace) -> tuple[tuple[Record, ...], dict[str, int]]:
-    entries = run._recorder.entries
-    names = _names(entries)
+def _record(recorder: Recorder, i: int) -> Record:
+    e = recorder._entries[i]
+    return Record(
+        id=i,
+        op=e.op,
+        name=e.name,
+        scope=e.scope,
+        inputs=tuple(k for k in e.inputs if k != NOTHING),
+        value=e.value,
+        grad=e.grad,
+        contributions=tuple(c for _, _, c in e.contributions),
+        consumers=tuple((o, k) for o, k, _ in e.contributions),
+        format=str(np.asarray(e.value).dtype),
+        source=_source(*e.source),
+        requires_grad=e.wants,
+        _entry=e,
+        _run=recorder,
+    )
+
+
+def _lookup(entries: list[Entry]) -> dict[str, int]:
+    """Ids by name, else by module or by what lines call its output; the first of each."""
     lookup: dict[str, int] = {}
     for i, e in enumerate(entries):
-        for alias in (*e.scopes, e.assigned):
+        lookup.setdefault(e.name, i)
+    for i, e in enumerate(entries):
+        for alias in (*e.aliases, e.assigned):
             if alias:
-                lookup[alias] = i
-    lookup.update((name, i) for i, name in reversed(list(enumerate(names))))
-    records = tuple(
-        Record(
-            id=i,
-            op=e.op,
-            name=name,
-            scope=e.scope,
-            inputs=tuple(k for k in e.inputs if k != NOTHING),
-            value=e.value,
-            grad=e.grad,
-            contributions=tuple(c for _, _, c in e.contributions),
-            consumers=tuple((o, k) for o, k, _ in e.contributions),
-            format=str(np.asarray(e.value).dtype),
-            source=f"{Path(e.source[0]).name}:{e.source[1]}",
-            requires_grad=e.wants,
-            _entry=e,
-            _run=run,
-        )
-        for i, (e, name) in enumerate(zip(entries, names, strict=True))
-    )
-    return records, lookup
+                lookup.setdefault(alias, i)
+    return lookup
 
 
-def _names(entries: list[Entry]) -> list[str]:
-    """Unique names: given, else the variable, else the module, else the op and a count."""
-    used: set[str] = set()
-    made: dict[str, int] = {}
-    names = []
-    for e in entries:
-        given = (e.node.name if e.node is not None else None) or e.given
-        scoped = ".".join(filter(None, (e.scope, e.assigned))) if e.assigned else None
-        name = given or scoped or (e.scopes[-1] if e.scopes else None)
-        literal = e.op == "constant" and isinstance(e.value, (int, float))
-        if name is None:
-            made[e.op] = made.get(e.op, 0) + 1
-            name = f"{e.op}_{made[e.op]}"
-        if not literal:
-            plain, n = name, 1
-            while name in used:
-                n += 1
-                name = f"{plain}_{n}"
-            used.add(name)
-        names.append(name)
-    return names
+def _source(file: str, line: int) -> str:
+    if not file:
+        return ""
+    if "ipykernel" in file or file.startswith("<ipython"):
+        return f"cell line {line}"
+    return f"{Path(file).name}:{line}"
+
+
+_HELP_EMPTY = "compute something inside the `with bp.record()` block."
 
 
 def _norm(value: Any) -> float:

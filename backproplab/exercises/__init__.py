@@ -1,0 +1,71 @@
+"""Exercises: gradients to derive by hand, judged by the engine.
+
+``get(id)`` hands one out, ``names()`` lists them, ``progress()`` shows what is solved.
+``Problem`` and ``validate`` are for those who write new ones.
+
+In nbgrader a test cell is ``q.check(answer, strict=True)``: it raises on a wrong answer.
+What stands between ``### BEGIN SOLUTION`` and ``### END SOLUTION`` in the cell above is
+taken out of the learners' version, so write there ``answer = ...`` as it should be.
+"""
+
+from .._table import Table
+from ..errors import NameLookupError, near
+from . import chain, loss, matrix, net
+from .authoring import Validation, validate
+from .exercise import Exercise
+from .problem import Given, Problem, Slip
+from .attempts import (
+    ProgressError,
+    ProgressWarning,
+    export_progress,
+    import_progress,
+    panel,
+)
+
+__all__ = [
+    "Exercise",
+    "Given",
+    "Problem",
+    "ProgressError",
+    "ProgressWarning",
+    "Slip",
+    "Validation",
+    "export_progress",
+    "get",
+    "import_progress",
+    "names",
+    "progress",
+    "validate",
+]
+
+_PROBLEMS = {
+    p.id: p for field in (chain, matrix, loss, net) for p in field.PROBLEMS
+}
+
+
+def names() -> tuple[str, ...]:
+    """List the ids of all problems, from the first link to a whole net."""
+    return tuple(_PROBLEMS)
+
+
+def get(id: str, *, seed: int = 0) -> Exercise:
+    """Hand out an exercise on numbers drawn from a seed.
+
+    >>> import backproplab as bp
+    >>> q = bp.exercises.get("chain.tanh")
+    >>> q
+    <Exercise chain.tanh: find dx from x, y, dy>
+
+    Raises:
+        NameLookupError: if there is none of this id; the message lists the near ones.
+    """
+    if id not in _PROBLEMS:
+        raise NameLookupError(
+            f"exercises: there is no problem {id!r}.", help=near(str(id), _PROBLEMS)
+        )
+    return Exercise(_PROBLEMS[id], seed)
+
+
+def progress() -> Table:
+    """Show which problems are solved, tried or open, with the last verdict of each."""
+    return panel(names())

@@ -1,0 +1,249 @@
+"""Progress: attempts and their labels in ``.backproplab/progress.json``, and nothing else.
+
+The folder is made where Python runs, beside the notebook. The environment variable
+``BACKPROPLAB_DIR`` puts it elsewhere.
+"""
+
+import base64
+import binascii
+import json
+import os
+import time
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from .._table import Table
+from ..errors import BackpropError
+from ..grade import Report, Verdict
+
+_FORMAT, _VERSION = "backproplab progress", 1
+_BEGIN, _END = "--- backproplab progress ---", "--- end of progress ---"
+_MOST = 10_000_000  # bytes of an imported block, unpacked
+_KEPT = 500  # characters of a typed answer
+_STRANGE = "is broken, not ours, or from a newer version"
+
+
+class ProgressError(BackpropError, ValueError):
+    """A block of text that is no exported progress."""
+
+
+class ProgressWarning(UserWarning):
+    """Progress that could not be read or kept; the verdicts are not touched by it."""
+
+
+def note(problem: str, outcome: Verdict | Report, answer: Any) -> None:
+    """Add one attempt to the file; an answer that was not attempted is none."""
+    if outcome.label == "not-attempted":
+        return
+    attempt: dict[str, Any] = {
+        "at": datetime.now(timezone.utc).isoformat(timespec="microseconds"),
+        "label": "correct" if outcome.ok else outcome.label,
+    }
+    if isinstance(outcome, Report):
+        attempt["blamed"] = list(map(str, outcome.blamed))
+    typed = answer if type(answer) is dict else {"": answer}
+    if typed and all(isinstance(v, str) for v in typed.values()):
+        attempt["typed"] = {str(k): v[:_KEPT] for k, v in typed.items()}
+    _merge({problem: [attempt]})
+
+
+def attempts() -> dict[str, list[dict[str, Any]]]:
+    """Read all attempts, oldest first, by problem; none where there is no file."""
+    path = _path()
+    try:
+        known, whole = _read(path)
+    except OSError as error:
+        _warn(f"{path} cannot be read ({error.strerror or error}).")
+        return {}
+    if not whole:
+        _warn(f"{path} {_STRANGE}: your next attempt sets it aside.")
+    return known
+
+
+def last_typed(problem: str) -> dict[str, str]:
+    """Return the formulas that were typed last for a problem, by asked name."""
+    for attempt in reversed(attempts().get(problem, [])):
+        if attempt.get("typed"):
+            return dict(attempt["typed"])
+    return {}
+
+
+def panel(problems: tuple[str, ...]) -> Table:
+    """One row a problem: solved or open, how many attempts, the last verdict."""
+    known = attempts()
+    rows = Table()
+    for name in dict.fromkeys((*problems, *known)):
+        tried = known.get(name, [])
+        solved = any(a["label"] == "correct" for a in tried)
+        rows.append(
+            {
+                "": "✓" if solved else "…" if tried else "○",
+                "problem": name,
+                "state": "solved" if solved else "tried" if tried else "open",
+                "attempts": len(tried),
+                "last verdict": tried[-1]["label"] if tried else None,
+            }
+        )
+    return rows
+
+
+def export_progress() -> str:
+    """Pack all attempts into one block of text, to be kept where the disk is lost."""
+    plain = json.dumps(attempts(), separators=(",", ":")).encode()
+    packed = base64.b64encode(zlib.compress(plain, 9)).decode()
+    lines = [packed[i : i + 76] for i in range(0, len(packed), 76)]
+    return "\n".join([_BEGIN, *lines, _END])
+
+
+def import_progress(text: str) -> int:
+    """Add the attempts of an exported block to the file; nothing is lost or doubled.
+
+    Returns:
+        how many attempts were new.
+
+    Raises:
+        ProgressError: if the text is not such a block, or only a part of one.
+    """
+    if not isinstance(text, str) or _BEGIN not in text or _END not in text:
+        raise ProgressError(
+            f"import_progress: the text must begin with {_BEGIN!r} and end with {_END!r}.",
+            help="copy the whole block that export_progress() returned.",
+        )
+    packed = "".join(text.partition(_BEGIN)[2].partition(_END)[0].split())
+    try:
+        unpack = zlib.decompressobj()
+        plain = unpack.decompress(base64.b64decode(packed, validate=True), _MOST)
+        if not unpack.eof:
+            raise ValueError("it is cut off, or too large")
+        found = _checked(json.loads(plain))
+    except (binascii.Error, zlib.error, ValueError) as error:
+        raise ProgressError(
+            f"import_progress: the block is damaged ({error}).",
+            help="copy the whole block that export_progress() returned.",
+        ) from None
+    before = sum(map(len, attempts().values()))
+    _merge(found)
+    return sum(map(len, attempts().values())) - before
+
+
+def _path() -> Path:
+    return Path(os.environ.get("BACKPROPLAB_DIR", ".backproplab"), "progress.json")
+
+
+def _merge(new: Mapping[str, list[dict[str, Any]]]) -> None:
+    """Read, join and replace the file while nobody else does."""
+    path = _path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path.with_suffix(".lock")):
+            known, whole = _read(path)
+            if not whole:
+                _set_aside(path)
+            for name, tried in new.items():
+                joined = {json.dumps(a, sort_keys=True): a for a in known.get(name, [])}
+                joined |= {json.dumps(a, sort_keys=True): a for a in tried}
+                known[name] = sorted(joined.values(), key=lambda a: str(a["at"]))
+            content = {"format": _FORMAT, "version": _VERSION, "problems": known}
+            written = path.with_name(f"progress.{os.getpid()}.tmp")
+            try:
+                written.write_text(
+                    json.dumps(content, indent=1, ensure_ascii=False), "utf-8"
+                )
+                os.replace(written, path)
+            finally:
+                with suppress(OSError):
+                    written.unlink(missing_ok=True)
+    except OSError as error:
+        _warn(
+            f"Your progress is not kept: {path.parent} cannot be written "
+            f"({error.strerror or error}). Verdicts work as ever."
+        )
+
+
+def _read(path: Path) -> tuple[dict[str, list[dict[str, Any]]], bool]:
+    """Return the attempts, and whether the file is ours and whole (or not there)."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return {}, True
+    except UnicodeDecodeError:
+        return {}, False
+    try:
+        content = json.loads(text)
+        if content["format"] != _FORMAT or content["version"] != _VERSION:
+            return {}, False
+        return _checked(content["problems"]), True
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}, False
+
+
+def _checked(problems: Any) -> dict[str, list[dict[str, Any]]]:
+    """Take attempts in, or raise ValueError where they are none."""
+    if not isinstance(problems, dict):
+        raise ValueError("not a table of problems")
+    for tried in problems.values():
+        if not isinstance(tried, list) or not all(
+            isinstance(a, dict) and isinstance(a.get("at"), str) and "label" in a
+            for a in tried
+        ):
+            raise ValueError("not a list of attempts")
+    return problems
+
+
+def _set_aside(path: Path) -> None:
+    """Rename a file that is not ours to read; it is never overwritten."""
+    n = 1
+    while (aside := path.with_name(f"progress.aside-{n}.json")).exists():
+        n += 1
+    os.rename(path, aside)
+    _warn(f"{path} {_STRANGE}: it is kept as {aside.name}, and a new file is begun.")
+
+
+def _warn(sentence: str) -> None:
+    """Say a sentence once in a session; the registry is where Python keeps count."""
+    seen = globals().setdefault("__warningregistry__", {})
+    warnings.warn_explicit(sentence, ProgressWarning, "progress", 1, registry=seen)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock file; the system frees it even if the kernel is killed."""
+    with path.open("a+b") as file:
+        _lock(file)
+        try:
+            yield
+        finally:
+            _unlock(file)
+
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    import msvcrt
+
+    def _lock(file: Any) -> None:
+        file.seek(0)
+        for _ in range(500):
+            with suppress(OSError):
+                return msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            time.sleep(0.01)
+        raise TimeoutError("the lock is held by another notebook")
+
+    def _unlock(file: Any) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
+
+else:
+
+    def _lock(file: Any) -> None:
+        with suppress(OSError):  # a file system without locks: the rename is atomic still
+            fcntl.flock(file, fcntl.LOCK_EX)
+
+    def _unlock(file: Any) -> None:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)

@@ -1,0 +1,163 @@
+"""Is a problem fit for learners? ``validate`` tries it out before they do."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from .._table import Table
+from ..grade import LABELS
+from ..tape import Plug, no_grad, plugged
+from ..tensor import Tensor
+from .judging import judge
+from .problem import Instance, Problem, follow, gradient
+
+_SEEDS = 20
+_STEP = 1e-6
+
+
+class Validation(Table):
+    """One row a check: what was tried, whether it holds, what was seen."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check holds."""
+        return all(row["holds"] == "✓" for row in self)
+
+
+def validate(problem: Problem, seeds: int = _SEEDS) -> Validation:
+    """Try a problem on several seeds: truth, answer, slips, upstream, hints.
+
+    Args:
+        problem: as an instructor wrote it; nothing it does raises here.
+        seeds: how many draws of the inputs.
+
+    >>> import backproplab as bp
+    >>> validation = bp.exercises.validate(bp.exercises.get("chain.tanh").problem)
+    >>> validation.ok, validation[0]["check"]
+    (True, 'it runs and every asked name has a gradient')
+    """
+    checks = (
+        ("it runs and every asked name has a gradient", _runs),
+        ("the truth agrees with finite differences", _agrees),
+        ("the reference answer is correct", _answers),
+        ("every slip is told from the truth, and blamed where it breaks", _slips),
+        ("the upstream gradient is not vacuous", _upstream),
+        ("there are three hints, and none holds the answer", _hints),
+    )
+    rows = Validation()
+    for claim, complaints in checks:
+        try:
+            found = next(complaints(problem, seeds), "")
+        except Exception as error:
+            found = f"{type(error).__name__}: {error}".splitlines()[0]
+        rows.append({"holds": "✗" if found else "✓", "check": claim, "seen": found})
+    return rows
+
+
+def _runs(problem: Problem, seeds: int) -> Iterator[str]:
+    for at in _instances(problem, seeds):
+        for name in problem.asks:
+            if name not in at.run:
+                yield f"the run has no value named {name!r}; it has {', '.join(at.run.names)}"
+            elif at.run[name].grad is None:
+                yield f"no gradient flows to {name}"
+
+
+def _agrees(problem: Problem, seeds: int) -> Iterator[str]:
+    """Move each asked value along a random direction, both ways, and see L move."""
+    for seed, at in enumerate(_instances(problem, min(seeds, 5))):
+        rng = np.random.default_rng(seed)
+        for name in problem.asks:
+            record = at.run[name]
+            assert record.grad is not None
+            t = rng.normal(size=record.shape)
+            slope = (
+                _loss(problem, at, name, _STEP * t) - _loss(problem, at, name, -_STEP * t)
+            ) / (2 * _STEP)
+            truth = float(np.sum(record.grad * t))
+            size = float(np.sum(np.abs(record.grad * t))) + abs(slope)
+            if abs(slope - truth) > 1e-5 * size + 1e-9:
+                yield f"{name}: {truth:.6g} by the engine, {slope:.6g} by differences"
+
+
+def _answers(problem: Problem, seeds: int) -> Iterator[str]:
+    for seed, at in enumerate(_instances(problem, seeds)):
+        outcome = judge(problem, follow(problem.answer_code, at.given), seed)
+        if not outcome.ok:
+            yield f"seed {seed}: {outcome.label}; {outcome.says}"
+
+
+def _slips(problem: Problem, seeds: int) -> Iterator[str]:
+    if len(problem.slips) < 3:
+        yield f"there are {len(problem.slips)} slips; three are the least"
+    for slip in problem.slips:
+        if slip.label not in LABELS:
+            yield f"{slip.label!r} is no label"
+        for seed, at in enumerate(_instances(problem, seeds)):
+            outcome = judge(problem, follow(slip.code, at.given), seed)
+            blamed = getattr(outcome, "blamed", () if outcome.ok else problem.asks)
+            if blamed != (slip.where,):
+                seen = ", ".join(blamed) or "nothing"
+                yield f"seed {seed}: {slip.label} at {slip.where}, but {seen} is blamed"
+
+
+def _upstream(problem: Problem, seeds: int) -> Iterator[str]:
+    for seed, at in enumerate(_instances(problem, seeds)):
+        g = at.run.backward_steps()[0].grad
+        if g.ndim and np.all(g == g.flat[0]):
+            yield f"seed {seed}: the incoming gradient is the same everywhere"
+        for name in problem.asks:
+            grad = at.run[name].grad
+            if grad is not None and not np.any(grad):
+                yield f"seed {seed}: the gradient of {name} is zero; any slip would pass"
+            if grad is not None and np.allclose(grad, 1):
+                yield f"seed {seed}: the gradient of {name} is all ones"
+
+
+def _hints(problem: Problem, seeds: int) -> Iterator[str]:
+    if len(problem.hints) != 3:
+        yield f"there are {len(problem.hints)} hints; three are wanted"
+    hints = _bare(" ".join(problem.hints))
+    for line in problem.answer_code.splitlines():
+        name, _, formula = line.partition("=")
+        if not name.startswith("d") or len(_bare(formula)) < 5:
+            continue
+        if _bare(formula) in hints:
+            yield f"a hint holds {formula.strip()}"
+
+
+def _instances(problem: Problem, seeds: int) -> Iterator[Instance]:
+    return (problem.instance(seed) for seed in range(seeds))
+
+
+def _loss(problem: Problem, at: Instance, name: str, change: Any) -> float:
+    """L with one value of the run moved by ``change``, weighed by the incoming gradient."""
+    record, inputs = at.run[name], {}
+    for key in problem.inputs(np.random.default_rng(0)):
+        a = at.given[key]
+        moved = a + change if record.op == "leaf" and key == name else a
+        inputs[key] = Tensor(moved) if np.asarray(a).dtype.kind == "f" else a
+    ops = [r.id for r in at.run if r.op not in ("leaf", "constant")]
+    nudge = _Nudge(ops.index(record.id) if record.id in ops else -1, change)
+    with no_grad(), plugged(nudge):
+        y = problem.forward(**inputs)
+    g = at.given.get(gradient(at.run.backward_steps()[0].name), 1.0) if y.ndim else 1.0
+    return float(np.sum(y.data * g))
+
+
+class _Nudge(Plug):
+    """Add something to the output of the n-th operation."""
+
+    def __init__(self, n: int, change: Any) -> None:
+        self.left, self.change = n, change
+
+    def after(self, node: Any, inputs: Any, static: Any) -> Any:
+        if self.left == 0:
+            node._data = node._data + self.change
+        self.left -= 1
+        return node
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split()).replace("np.", "")

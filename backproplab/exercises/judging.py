@@ -1,0 +1,150 @@
+"""Reading an answer, whatever was handed in, and judging it. Never raises."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .._symbols import variable
+from ..errors import near
+from ..grade import Report, Verdict, check
+from ..tape import Node
+from ..trace import Trace
+from .formula import Formula, FormulaError, evaluate
+from .problem import Given, Instance, Problem, gradient
+
+# Where a function is tried: other numbers, other sizes, another number format.
+_TRIES = ((1, "float64"), (2, "float64"), (3, "float64"), (4, "float32"))
+
+
+def judge(problem: Problem, answer: Any, seed: int = 0) -> Verdict | Report:
+    """Judge an answer to a problem; see ``Exercise.check``."""
+    try:
+        if callable(answer) and not isinstance(answer, Node):
+            return _judge_function(problem, answer, seed)
+        return _judge(problem, problem.instance(seed), answer)
+    except Exception as error:  # an object that fights being looked at
+        says = f"This {type(answer).__name__} cannot be read ({type(error).__name__})."
+        return _all(problem, "wrong", says)
+
+
+def read(
+    typed: Mapping[str, str], given: Given
+) -> dict[str, Formula | FormulaError | None]:
+    """Read formulas by asked name; each may use the gradients that stand above it.
+
+    Returns:
+        what was understood, or the error; None where nothing was typed.
+    """
+    known, found = dict(given), {}  # type: dict[str, Any], dict[Any, Any]
+    for name, text in typed.items():
+        if not text.strip():
+            found[name] = None
+            continue
+        try:
+            found[name] = evaluate(text, known, spell=spell)
+            known[gradient(name)] = found[name].value
+        except FormulaError as error:
+            found[name] = error
+    return found
+
+
+def spell(name: str) -> str:
+    """Write a name as TeX; ``dy`` is the derivative that it stands for."""
+    if name[:1] == "d" and len(name) > 1:
+        return rf"\frac{{\partial L}}{{\partial {variable(name[1:])}}}"
+    return variable(name)
+
+
+def _judge(problem: Problem, at: Instance, answer: Any) -> Verdict | Report:
+    asks = problem.asks
+    answers: dict[str, Any] = dict.fromkeys(asks, ...)
+    if isinstance(answer, Mapping):
+        answers |= {_asked(asks, name): value for name, value in answer.items()}
+    elif len(asks) == 1:
+        answers[asks[0]] = answer
+    elif answer is not ... and answer is not None:
+        names = ", ".join(f'"{name}": ...' for name in asks)
+        says = f"{len(asks)} gradients are asked: hand in a dict {{{names}}}."
+        return _all(problem, "wrong", says)
+    unread = {}
+    typed = {name: value for name, value in answers.items() if isinstance(value, str)}
+    for name, formula in read(typed, at.given).items():
+        answers[name] = formula.value if isinstance(formula, Formula) else ...
+        if isinstance(formula, FormulaError):
+            unread[name] = Verdict("wrong", str(formula), name=name)
+    judged = {**check(at.run, answers), **unread}
+    verdicts = {
+        name: _explained(at.run, verdict, answers.get(name))
+        for name, verdict in judged.items()
+    }
+    if len(verdicts) == 1:
+        return verdicts[asks[0]]
+    return Report(verdicts)
+
+
+def _explained(run: Trace, verdict: Verdict, got: Any) -> Verdict:
+    """Say more than "wrong": the one place where ``grade.diagnose`` is to be asked."""
+    return verdict
+
+
+def _asked(asks: tuple[str, ...], name: Any) -> str:
+    """Take ``dx`` for ``x``: both name the gradient of x."""
+    return {gradient(a): a for a in asks}.get(str(name), str(name))
+
+
+def _judge_function(
+    problem: Problem, function: Callable[..., Any], seed: int
+) -> Verdict | Report:
+    outcome: Verdict | Report = _all(problem, "not-attempted", "No answer yet.")
+    for first, (s, dtype) in enumerate(((seed, "float64"), *_TRIES)):
+        at = problem.instance(s, dtype)
+        answer, complaint = _call(function, at)
+        outcome = (
+            _all(problem, "wrong", complaint)
+            if complaint
+            else _judge(problem, at, answer)
+        )
+        if not outcome.ok:
+            return _on(outcome, at, dtype) if first else outcome
+    return outcome
+
+
+def _call(function: Callable[..., Any], at: Instance) -> tuple[Any, str]:
+    given = {k.replace(".", "_"): np.array(v) for k, v in at.given.items()}
+    name = getattr(function, "__name__", type(function).__name__)
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None, f"{name} does not tell its parameters; write `def answer(...)`."
+    wanted = [p for p in parameters if p.kind is not p.VAR_KEYWORD]
+    passed = {p.name: given[p.name] for p in wanted if p.name in given}
+    for p in wanted:
+        if p.name not in given and p.default is p.empty:
+            return None, f"{name} asks for {p.name!r}; {near(p.name, given)}"
+    if len(wanted) < len(parameters):
+        passed = given
+    try:
+        return function(**passed), ""
+    except Exception as error:
+        return None, f"{name} raised {type(error).__name__}: {error}"
+
+
+def _on(outcome: Verdict | Report, at: Instance, dtype: str) -> Verdict | Report:
+    """Add on which other numbers a function went wrong."""
+    sizes = ", ".join(at.given.words()[:4])
+    where = f"Right on the numbers shown, but not on others ({dtype}: {sizes}). "
+    if isinstance(outcome, Verdict):
+        return Verdict(outcome.label, where + outcome.says, outcome.format, outcome.name)
+    return Report(
+        {
+            n: v if v.ok else Verdict(v.label, where + v.says, v.format, n)
+            for n, v in outcome.items()
+        }
+    )
+
+
+def _all(problem: Problem, label: str, says: str) -> Verdict | Report:
+    verdicts = {name: Verdict(label, says, name=name) for name in problem.asks}
+    return Report(verdicts) if len(verdicts) > 1 else verdicts[problem.asks[0]]

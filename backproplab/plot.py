@@ -1,0 +1,143 @@
+"""Pictures for paper and slides; matplotlib enters here, and loads with the first figure."""
+
+from collections.abc import Mapping
+from io import BytesIO, StringIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .trace import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe & Ito 2008: told apart by all common kinds of colour vision.
+ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
+BLUE, VERMILLION, PURPLE, BLACK = "#0072B2", "#D55E00", "#CC79A7", "#000000"
+FORWARD, BACKWARD = BLUE, VERMILLION  # values; gradients
+CYCLE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)  # each with its own dashes
+INK, SOFT = "#222222", "#777777"  # text and lines; axes
+SMALL, TEXT, TITLE = 9.0, 10.0, 12.0  # the font scale, in points
+
+_DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
+
+
+def figure(width: float = 6.4, height: float = 3.6) -> "Figure":
+    """Make an empty figure that belongs to no window and no registry; draw in ``house()``.
+
+    Args:
+        width: in inches.
+        height: in inches.
+
+    >>> with house():
+    ...     fig = figure()
+    ...     line = fig.subplots().plot([1, 2, 4])
+    >>> svg(fig)[:5], png(fig)[1:4]
+    ('<svg ', b'PNG')
+    """
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", facecolor="none")
+
+
+def house() -> Any:
+    """Draw in the house style within a ``with`` block."""
+    from matplotlib import rc_context
+
+    return rc_context(style())
+
+
+def style() -> dict[str, Any]:
+    """The house style as matplotlib settings, for ``rc_context`` or ``rcParams``."""
+    from cycler import cycler
+
+    return {
+        "axes.edgecolor": SOFT,
+        "axes.grid": True,
+        "axes.labelcolor": INK,
+        "axes.labelsize": TEXT,
+        "axes.prop_cycle": cycler(color=CYCLE) + cycler(linestyle=_DASHES),
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "axes.titlelocation": "left",
+        "axes.titlesize": TITLE,
+        "figure.facecolor": "none",
+        "axes.facecolor": "none",
+        "font.size": TEXT,
+        "grid.alpha": 0.25,
+        "grid.color": SOFT,
+        "legend.frameon": False,
+        "legend.fontsize": SMALL,
+        "lines.linewidth": 1.8,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "backproplab",
+        "text.color": INK,
+        "xtick.color": SOFT,
+        "xtick.labelcolor": INK,
+        "xtick.labelsize": SMALL,
+        "ytick.color": SOFT,
+        "ytick.labelcolor": INK,
+        "ytick.labelsize": SMALL,
+    }
+
+
+def svg(fig: "Figure") -> str:
+    """Write a figure as SVG for a page: its ink follows the theme, light or dark.
+
+    Keep the figure and call this again after each change; nothing else is kept.
+    """
+    stream = StringIO()
+    fig.savefig(stream, format="svg", metadata={"Date": None})
+    text = stream.getvalue()
+    text = text[text.index("<svg ") :]
+    text = text.replace(INK.lower(), f"var(--jp-ui-font-color1, {INK})")
+    return text.replace(SOFT.lower(), f"var(--jp-ui-font-color2, {SOFT})")
+
+
+def png(fig: "Figure", dpi: int = 110) -> bytes:
+    """Write a figure as PNG, for ``ipywidgets.Image.value``."""
+    stream = BytesIO()
+    fig.savefig(stream, format="png", dpi=dpi)
+    return stream.getvalue()
+
+
+def gradient_flow(
+    runs: Trace | Mapping[str, Trace], *, fig: "Figure | None" = None
+) -> "Figure":
+    """Draw root mean squares of values and gradients, layer by layer, on a log scale.
+
+    An exact zero has no place on a log scale: it stands below the axis as a cross.
+
+    Args:
+        runs: a recorded run, or several by name.
+        fig: a figure to draw anew; a new one when None.
+    """
+    from .magnitudes import magnitudes
+
+    named = {"": runs} if isinstance(runs, Trace) else dict(runs)
+    rows = magnitudes(named)
+    with house():
+        if fig is None:
+            fig = figure(6.4, max(2.4, 0.28 * len(rows) + 1.2))
+        fig.clear()
+        ax = fig.subplots()
+        y = np.arange(len(rows))
+        for i, name in enumerate(named):
+            for what, label, colour, dash, marker in (
+                ("values", "values", FORWARD, "-", "o"),
+                ("grads", "gradients", BACKWARD, "--", "D"),
+            ):
+                x = np.array([np.nan if (m := getattr(r, what)[i]) is None else m for r in rows])
+                ax.plot(
+                    np.where(x > 0, x, np.nan), y, dash, color=colour, marker=marker,
+                    fillstyle="full" if i == 0 else "none", label=f"{label} {name}".strip(),
+                )  # fmt: skip
+                edge = ax.get_yaxis_transform()
+                ax.plot(np.zeros(int(np.sum(x == 0))), y[x == 0], "x", color=colour,
+                        transform=edge, clip_on=False)  # fmt: skip
+        ax.set_xscale("log")
+        ax.set_yticks(y, [r.name for r in rows])
+        ax.invert_yaxis()
+        ax.set_xlabel("root mean square (× at the axis: exactly 0)")
+        fig.legend(loc="outside upper left", ncols=2)
+    return fig

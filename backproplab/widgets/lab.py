@@ -1,0 +1,73 @@
+"""What every lab shares: a one-line repr, a picture without a kernel, crashes that show."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+
+STATIC = Path(__file__).parent / "static"
+
+
+class Lab(ipywidgets.VBox):
+    """Base of the views: children are ipywidgets, pictures go into their traits.
+
+    A lab says what it shows (``__str__``, one line) and draws it (``picture``, SVG). What
+    its observers do stands in ``with self.reported():``.
+    """
+
+    def __init__(self, *children: ipywidgets.Widget) -> None:
+        css = STATIC.joinpath("graph.css").read_text("utf-8")
+        style = ipywidgets.HTML(f"<style>{css}</style>", layout={"display": "none"})
+        self.message = ipywidgets.HTML(layout={"display": "none"})
+        super().__init__([style, self.message, *children])
+        self.add_class("bpl-widget")
+
+    def picture(self) -> str:
+        """Draw the lab as SVG, for a page without a kernel; empty where there is none."""
+        return ""
+
+    def say(self, text: str) -> None:
+        """Show a plain sentence above the lab; an empty one hides it.
+
+        Args:
+            text: words; code stands in backquotes, lines are kept.
+        """
+        self.message.value = sentence(text) if text else ""
+        self.message.layout.display = "" if text else "none"
+
+    @contextmanager
+    def reported(self) -> Iterator[None]:
+        """Show a crash in the lab and raise it all the same."""
+        try:
+            yield
+        except Exception as error:
+            self.say(f"This lab broke down. `{type(error).__name__}`: {error}")
+            raise
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self}>"
+
+    def __str__(self) -> str:
+        return "a lab"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        bundle = dict(super()._repr_mimebundle_(**kwargs) or {})
+        bundle["text/plain"] = repr(self)
+        picture = self.picture()
+        if picture:
+            bundle["image/svg+xml"] = picture
+        return bundle
+
+
+def sentence(text: str) -> str:
+    """Write a message as HTML: names between backquotes are code.
+
+    >>> sentence("call `loss.backward()`")
+    '<div class="bpl-graph bpl-message">call <code>loss.backward()</code></div>'
+    """
+    parts = escape(text, quote=False).split("`")
+    html = "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
+    return f'<div class="bpl-graph bpl-message">{html.replace(chr(10), "<br>")}</div>'

@@ -1,0 +1,271 @@
+"""What a picture of a run says: boxes, arrows and steps as data. No places, no pixels drawn."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..trace import Record, Trace
+from . import numerals
+from .modules import EARLIER, Groups, group
+
+LIMIT = 150  # boxes that are drawn; beyond it parts are folded
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One box: a value of the run, or a folded module.
+
+    Attributes:
+        key: the record's id as text, or the frame's key.
+        record: id of the record whose value and gradient it shows.
+        records: ids of all that it stands for.
+        kind: "op", "parameter", "constant", "number" or "module".
+        name: as shown.
+        op: what made it.
+        value: in a few characters, with its shape.
+        bars: histogram of the value; empty where the numbers themselves are shown.
+        grads: (step, text, whole): from this step on, this is known of its gradient.
+        grad_bars: histogram of the gradient.
+        frames: frames it stands in, outermost first.
+        beside: whether it may stand at the side of its only consumer.
+    """
+
+    key: str
+    record: int
+    records: tuple[int, ...]
+    kind: str
+    name: str
+    op: str
+    value: str
+    bars: tuple[float, ...]
+    grads: tuple[tuple[int, str, bool], ...]
+    grad_bars: tuple[float, ...]
+    frames: tuple[str, ...]
+    beside: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One arrow: ``source`` is an operand of ``target``; ``local`` the slope between them."""
+
+    source: str
+    target: str
+    local: str
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Everything that a picture of a run says.
+
+    Attributes:
+        cells: sources before targets.
+        links: in the order of the run.
+        frames: key -> dotted path, of the modules that are not folded.
+        steps: (key of the box, sentence) for each step of the backward pass; names stand
+            in backquotes.
+        note: what was left out, if anything.
+    """
+
+    cells: tuple[Cell, ...]
+    links: tuple[Link, ...]
+    frames: dict[str, str]
+    steps: tuple[tuple[str, str], ...]
+    note: str
+
+
+def compose(run: Trace, folded: Collection[str] = ()) -> Scene:
+    """Turn a run into boxes, arrows and steps.
+
+    Args:
+        run: a recorded run, with or without a backward pass.
+        folded: dotted paths of the modules that are one box each.
+    """
+    groups = group(run, folded, LIMIT)
+    steps = backward(run)
+    links = _links(run, groups, steps)
+    within = Counter(
+        f for ids in groups.members.values() for f in groups.frames[ids[0]]
+    )
+    frames = {f: path for f, path in groups.paths.items() if within[f] > 1}
+    cells = tuple(
+        _cell(run, groups, key, ids, steps, frames)
+        for key, ids in groups.members.items()
+    )
+    return Scene(
+        cells,
+        links,
+        frames,
+        tuple((groups.key[s.id], s.says) for s in steps),
+        groups.note,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Backstep:
+    """A step of the backward pass with its words.
+
+    Attributes:
+        id: the record whose gradient is whole.
+        sends: (input id, which of its contributions) for each edge.
+        says: one sentence.
+    """
+
+    id: int
+    sends: tuple[tuple[int, int], ...]
+    says: str
+
+
+def backward(run: Trace) -> list[Backstep]:
+    """List the steps of the backward pass; empty where there was none."""
+    if all(r.grad is None for r in run):
+        return []
+    records = run.records
+    waiting: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for r in records:
+        for n, (o, _) in enumerate(r.consumers):
+            waiting[o, r.id].append(n)
+    steps = []
+    for step in run.backward_steps():
+        sends = []
+        for x, _ in step.sends:
+            sends.append((x, waiting[step.id, x].pop(0)))
+        steps.append(Backstep(step.id, tuple(sends), _sentence(run, step.id, sends)))
+    return steps
+
+
+def slope(run: Trace, output: int, k: int) -> Any:
+    """Local derivative of an elementwise record by its input ``k``; else None."""
+    local = run[output].local
+    return local[k] if isinstance(local, tuple) else local
+
+
+def _sentence(run: Trace, i: int, sends: Iterable[tuple[int, int]]) -> str:
+    r = run[i]
+    assert r.grad is not None
+    grad = numerals.brief(r.grad)
+    if not r.inputs:
+        parts = f", {len(r.contributions)} parts added," if len(r.contributions) > 1 else ""
+        return f"`{r.name}` is a leaf: its gradient{parts} is {grad}."
+    whole = "has its whole gradient," if r.consumers else "starts with"
+    told = []
+    for x, n in sends:
+        c, k = run[x].contributions[n], run[x].consumers[n][1]
+        local = slope(run, i, k) if np.ndim(r.value) == 0 and np.ndim(c) == 0 else None
+        sent = numerals.brief(c)
+        if local is not None:
+            sent = f"{grad} × {numerals.number(local)} = {sent}"
+        told.append(f"{sent} to `{run[x].name}`")
+    return f"`{r.name}` {whole} {grad}, and sends {_listed(told)}."
+
+
+def _listed(parts: list[str]) -> str:
+    if not parts:
+        return "nothing on"
+    return ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]
+
+
+def _links(run: Trace, groups: Groups, steps: list[Backstep]) -> tuple[Link, ...]:
+    when: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for t, step in enumerate(steps, 1):
+        for x, n in step.sends:
+            when[run[x].consumers[n]].append(t)
+    found: dict[tuple[str, str, int, int], tuple[str, list[int]]] = {}
+    for r in run:
+        target = groups.key[r.id]
+        for k, x in enumerate(r._entry.inputs):
+            source = groups.key[x] if x >= 0 else target
+            if source == target:
+                continue
+            single = target == str(r.id) and source == str(x)
+            place = (source, target, r.id, k) if single else (source, target, -1, -1)
+            local = ""
+            if single and r.requires_grad and run[x].requires_grad:
+                s = slope(run, r.id, k)
+                local = "" if s is None else numerals.span(s)
+            found.setdefault(place, (local, []))[1].extend(when[r.id, k])
+    return tuple(
+        Link(source, target, local, tuple(sorted(at)))
+        for (source, target, _, _), (local, at) in found.items()
+    )
+
+
+def _cell(
+    run: Trace,
+    groups: Groups,
+    key: str,
+    ids: list[int],
+    steps: list[Backstep],
+    shown: Collection[str],
+) -> Cell:
+    r = run[groups.shown(run, key)]
+    folded = key in groups.paths or key == EARLIER
+    frames = tuple(f for f in groups.frames[ids[0]] if f in shown and f != key)
+    kind, name, op = _kind(r), r.name, r.op
+    if kind == "number":
+        name, op = "", ""
+    elif kind in ("parameter", "constant"):
+        op = ""
+    if folded:
+        made = sum(bool(run[i].inputs) for i in ids)
+        kind, op = "module", f"{made} op" if made == 1 else f"{made} ops"
+        name = groups.paths.get(key, "earlier values")
+    elif frames:
+        name = name.removeprefix(groups.paths[frames[-1]] + ".")
+    has_bars = not numerals.fits(r.value) and np.asarray(r.value).dtype.kind == "f"
+    return Cell(
+        key,
+        r.id,
+        tuple(ids),
+        kind,
+        name,
+        op.replace("_", " "),
+        numerals.sized(r.value),
+        tuple(numerals.histogram(r.value)) if has_bars else (),
+        tuple(_grads(r, steps)),
+        tuple(numerals.histogram(r.grad)) if has_bars and r.grad is not None else (),
+        frames,
+        ids[0] in groups.beside,
+    )
+
+
+def _kind(r: Record) -> str:
+    if r.inputs:
+        return "op"
+    if r.op == "constant" and np.ndim(r.value) == 0:
+        return "number"
+    return "parameter" if r.requires_grad else "constant"
+
+
+def _grads(r: Record, steps: list[Backstep]) -> Iterable[tuple[int, str, bool]]:
+    """What is known of a gradient, from which step on."""
+    if r.grad is None:
+        return
+    come: list[Any] = []
+    last = max(t for t, step in enumerate(steps, 1) if step.id == r.id)
+    for t, step in enumerate(steps, 1):
+        new = [r.contributions[n] for x, n in step.sends if x == r.id]
+        come += new
+        if step.id == r.id:
+            total = r.grad if t == last else sum(come) if come else r.grad
+            yield t, _sum(come, total, len(r.contributions)), True
+        elif new:
+            yield t, _sum(come, None, len(r.contributions)), False
+
+
+def _sum(parts: list[Any], total: Any, count: int) -> str:
+    """Write ``3 + 5 = 8``, or ``3 + …`` as long as parts are missing."""
+    exact = all(numerals.fits(p, 9) for p in parts)
+    if total is not None and len(parts) < 2:
+        return numerals.brief(total)
+    if not exact or len(parts) > 3:
+        if total is not None:
+            return f"{numerals.brief(total)} ({count} parts)"
+        return f"{len(parts)} of {count} parts"
+    written = " + ".join(numerals.brief(p) for p in parts).replace("+ −", "− ")
+    if total is not None:
+        return f"{written} = {numerals.brief(total)}"
+    return f"{written} + …" if len(parts) < count else written

@@ -1,0 +1,132 @@
+"""Copies of the notebooks with answers filled in: the right ones, or one slip.
+
+A cell says in its metadata what belongs in the place of its dots, ``NAME = ...``:
+``{"backproplab": {"problem": id}}`` takes the lines of that problem's ``answer_code``,
+``{"backproplab": {"answer": code, "slips": [[code, label], ...]}}`` brings its own.
+"""
+
+import ast
+import copy
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import backproplab as bp
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.ipynb")))
+
+Notebook = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One slip in one notebook: which cell or problem, the code, what must come out."""
+
+    notebook: str
+    place: str
+    code: str
+    label: str
+    where: str
+
+    def __str__(self) -> str:
+        first = next(iter(self.code.splitlines()), "")
+        return f"{self.notebook}-{self.place}-{self.label}-{self.where or first}"
+
+
+def shipped(name: str) -> Notebook:
+    """Read a notebook."""
+    return json.loads((FOLDER / f"{name}.ipynb").read_text("utf-8"))
+
+
+def code_cells(notebook: Notebook) -> list[dict[str, Any]]:
+    """List the code cells."""
+    return [c for c in notebook["cells"] if c["cell_type"] == "code"]
+
+
+def told(cell: dict[str, Any]) -> dict[str, Any]:
+    """What a cell says of itself."""
+    return cell["metadata"].get("backproplab", {})
+
+
+def solved(name: str, mistake: Mistake | None = None) -> Notebook:
+    """Fill in the reference answers, but for one mistake."""
+    notebook = copy.deepcopy(shipped(name))
+    for cell in code_cells(notebook):
+        code = _answer(cell, mistake)
+        if code is not None:
+            cell["source"] = _filled("".join(cell["source"]), code)
+    return notebook
+
+
+def mistakes(name: str) -> Iterator[Mistake]:
+    """List every slip that the notebook's problems and predictions know."""
+    seen = set()
+    for cell in code_cells(shipped(name)):
+        about = told(cell)
+        for code, label in about.get("slips", []):
+            yield Mistake(name, cell["id"], code, label, "guess")
+        id = about.get("problem")
+        if id and id not in seen:
+            seen.add(id)
+            for slip in bp.exercises.get(id).problem.slips:
+                yield Mistake(name, id, slip.code, slip.label, slip.where)
+
+
+def judged(notebook: Notebook) -> Iterator[tuple[str, Any]]:
+    """Run the code cells one after another; yield (cell id, its last value)."""
+    space: dict[str, Any] = {"__name__": "__main__"}
+    for cell in code_cells(notebook):
+        tree = ast.parse("".join(cell["source"]))
+        last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, cell["id"], "exec"), space)
+        value = None
+        if last is not None:
+            value = eval(compile(ast.Expression(last.value), cell["id"], "eval"), space)
+        yield cell["id"], value
+
+
+def asserted(notebook: Notebook, ok: bool = True) -> Notebook:
+    """Let each verdict cell fail unless its verdict is right."""
+    notebook = copy.deepcopy(notebook)
+    for cell in code_cells(notebook):
+        if "problem" in told(cell) or "verdict" in told(cell):
+            body, _, last = "".join(cell["source"]).rpartition("\n")
+            cell["source"] = f"{body}\nverdict = {last}\nassert verdict.ok, verdict"
+    return notebook
+
+
+def write(notebook: Notebook, path: Path) -> Path:
+    """Write a notebook file."""
+    path.write_text(json.dumps(notebook, ensure_ascii=False, indent=1), "utf-8")
+    return path
+
+
+def _answer(cell: dict[str, Any], mistake: Mistake | None) -> str | None:
+    about, id = told(cell), cell["id"]
+    if "answer" in about:
+        code = mistake.code if mistake and mistake.place == id else about["answer"]
+        return f"guess = {code}"
+    if "problem" in about:
+        if mistake and mistake.place == about["problem"]:
+            return mistake.code
+        return bp.exercises.get(about["problem"]).problem.answer_code
+    return None
+
+
+def _filled(source: str, code: str) -> str:
+    """Put the statements of ``code`` in the place of ``NAME = ...``, name by name."""
+    by_name = {}
+    for statement in ast.parse(code).body:
+        assert isinstance(statement, ast.Assign)
+        by_name[ast.unparse(statement.targets[0])] = statement
+    lines = []
+    for line in source.splitlines():
+        name, dots, _ = line.partition(" = ...")
+        if dots and name == "answer":  # a whole answer: all its lines
+            lines += code.splitlines()
+        else:
+            lines.append(ast.unparse(by_name[name]) if dots else line)
+    return "\n".join(lines)
