@@ -194,9 +194,7 @@ def _passed_through(case: Case, k: int) -> Iterator[str]:
 
 
 def _axis_not_summed(case: Case, k: int) -> Iterator[str]:
-    if len(case.vs) != 1:
-        return
-    v = case.vs[0]
+    (v,) = case.vs
     for axis, n in enumerate(v.shape):
         for i in {0, n - 1} if n > 1 else ():
             kept = np.zeros_like(v)
@@ -211,8 +209,6 @@ def _axis_not_summed(case: Case, k: int) -> Iterator[str]:
 
 def _one_kept_per_entry(case: Case, k: int) -> Iterator[str]:
     terms = case.v[:, None] * case.jacobian[k]
-    if not terms.size:
-        return
     scale = np.abs(terms).max()
     several = (np.abs(terms) > 1e-6 * scale).sum(axis=0) > 1
     near = np.abs(terms - case.seen[k]) <= 1e-6 * scale

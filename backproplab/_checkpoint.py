@@ -80,7 +80,7 @@ class _Segment:
             return out
         packed = _pack([array(y) for y in tensors])
         node = apply(
-            _again.primitive,  # type: ignore[attr-defined]
+            _again.primitive,
             tuple(self.inputs.values()),
             {"segment": self, "packed": packed},
         )
@@ -181,12 +181,15 @@ def _pack(values: Sequence[Any]) -> Any:
     return np.concatenate([np.reshape(v, (-1,)) for v in values])
 
 
-def _unpack(node: Any, like: Sequence[Any]) -> Any:
+def _unpack(node: Any, like: Sequence[Any]) -> list[Any]:
     if len(like) == 1:
-        yield node
-        return
-    start = 0
-    for y in like:
-        piece = np.reshape(node[start : start + y.size], y.shape)
-        yield piece if piece.dtype == y.dtype else piece.astype(y.dtype)
-        start += y.size
+        return [node]
+    ends = np.cumsum([y.size for y in like])
+    pieces = [
+        np.reshape(node[end - y.size : end], y.shape)
+        for y, end in zip(like, ends.tolist(), strict=True)
+    ]
+    return [
+        piece if piece.dtype == y.dtype else piece.astype(y.dtype)
+        for piece, y in zip(pieces, like, strict=True)
+    ]

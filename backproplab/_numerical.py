@@ -72,6 +72,7 @@ class Point:
         # a step of the size of 1 or x; then, near an edge of the domain, of x alone
         wide = min(_room(np.maximum(np.abs(x), 1), d) for x, d in pairs)
         narrow = min(_room(np.where(x == 0, 1, np.abs(x)), d) for x, d in pairs)
+        slopes: list[Any]
         slopes, smooth = self._richardson(pairs, wide)
         if narrow < wide and not all(s.all() for s in smooth):
             again, _ = self._richardson(pairs, narrow)

@@ -141,11 +141,11 @@ class Symbol:
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
         """``np.sum``."""
-        return np.sum(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return np.sum(self, axis=axis, keepdims=keepdims)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
         """``np.mean``."""
-        return np.mean(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return np.mean(self, axis=axis, keepdims=keepdims)
 
     def __getitem__(self, index: Any) -> Symbol:
         value = np.asarray(self.value)[_value(index)]
@@ -210,7 +210,7 @@ def applied(op: Primitive, static: Any, inputs: Sequence[Any], value: Any) -> Sy
 
 
 def partial(op: Primitive, k: int, y: Symbol, inputs: Any, static: Any) -> Symbol:
-    """Write the local derivative of an elementwise op for input ``k``, from its rule."""
+    """Write an elementwise op's local derivative for input ``k``, from its rule."""
     rule = op.rules[k]
     if not callable(rule):
         return lift(rule or 0)
@@ -331,14 +331,16 @@ def _product(x: Symbol, y: Symbol, value: Any) -> Symbol:
     """Numbers come first, equal factors make a power, a minus goes to the front."""
     if x._minus is not None or y._minus is not None:
         even = x._minus is not None and y._minus is not None
-        a, b = (s if s._minus is None else s._minus for s in (x, y))
+        a = x if x._minus is None else x._minus
+        b = y if y._minus is None else y._minus
         out = _product(a, b, value)
         return out if even else _negative(out, value)
-    a, b = x._factors or (1.0, ((x, 1),)), y._factors or (1.0, ((y, 1),))
-    number, powers = a[0] * b[0], dict[str, tuple[Symbol, int]]()
-    for base, n in (*a[1], *b[1]):
+    m, of_x = x._factors or (1.0, ((x, 1),))
+    n, of_y = y._factors or (1.0, ((y, 1),))
+    number, powers = m * n, dict[str, tuple[Symbol, int]]()
+    for base, exponent in (*of_x, *of_y):
         before = powers[base.tex][1] if base.tex in powers else 0
-        powers[base.tex] = (base, before + n)
+        powers[base.tex] = (base, before + exponent)
     factors = tuple(powers.values())
     pieces = [
         _power_of(base, n, len(factors) > 1 or number != 1) for base, n in factors

@@ -1,4 +1,4 @@
-"""A table that prints as text, shows as HTML in a notebook, and is a list of dicts to code."""
+"""A table: text to a terminal, HTML to a notebook, a list of dicts to code."""
 
 from html import escape
 from typing import Any
@@ -46,7 +46,7 @@ class Table(list[dict[str, Any]]):
 
 
 def show(value: Any) -> str:
-    """Write a value in few characters: three digits, shapes as tuples, nothing for None.
+    """Write a value in few characters: three digits, and nothing for None.
 
     >>> show(0.000123456), show((3, 4)), show(None), show(12)
     ('0.000123', '(3, 4)', '', '12')

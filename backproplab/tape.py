@@ -7,6 +7,7 @@ feature: recording, autocast, anomaly detection and grading plug into three sock
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from heapq import heappop, heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -60,6 +61,12 @@ class Node:
     _form: Any
     _extra: "Extra | None"
     grad: Any
+
+
+@lru_cache(4096)
+def form_of(shape: tuple[int, ...], dtype: Any) -> tuple[Any, ...]:
+    """Give one object for each (shape, dtype), so that ``is`` compares them."""
+    return shape, dtype
 
 
 class Extra:
@@ -153,6 +160,8 @@ def apply(op: "Primitive", inputs: tuple[Any, ...], static: dict[str, Any]) -> A
                 edges.append(k)
         else:
             values.append(operand(x))
+            if values[k] is not x:
+                inputs = (*inputs[:k], values[k], *inputs[k + 1 :])
     try:
         data = op.value(*values, **static)
     except ValueError as error:
@@ -194,7 +203,10 @@ def one(op: "Primitive") -> Callable[[Any], Any]:
             return apply(op, (x,), _nothing)
         a = x._data
         node = _new(type(x))
-        node._data = value(a)
+        try:
+            node._data = value(a)
+        except ValueError as error:
+            raise op.explain((a,), error) from error
         node._id = next(_ids)
         node._op = op
         node.grad = node._extra = None

@@ -8,7 +8,7 @@ import numpy as np
 from . import ops
 from .errors import DTypeError, GradError, RuleError, ShapeError
 from .primitive import numpy_rules
-from .tape import Node, _ids, backward, extra, label, mark_changed
+from .tape import Node, _ids, backward, extra, form_of, label, mark_changed
 
 
 class Tensor(Node):
@@ -48,7 +48,7 @@ class Tensor(Node):
         self._id = next(_ids)
         self._data = array
         self._op = self._inputs = self._values = self._static = None
-        self._edges, self._form = None, (array.shape, array.dtype)
+        self._edges, self._form = None, form_of(array.shape, array.dtype)
         self.grad = self._extra = None
         self.requires_grad = requires_grad
         if name is not None:

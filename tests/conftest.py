@@ -48,6 +48,19 @@ def pytest_collection_modifyitems(
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Generator[None, None, None]:
+    """Fail a test that leaves a plug, a mode or a scope on the tape."""
+    from backproplab import tape
+
+    mode, scope = tape._mode.get(), tape._scope.get()
+    yield
+    left = tape._mode.get(), tape._scope.get()
+    tape._mode.set(mode)
+    tape._scope.set(scope)
+    assert left == (mode, scope), f"the test left {left} behind on the tape"
+
+
 class SkipsFail:
     """Report every skip, of a test or of a whole file, as a failure with its reason."""
 

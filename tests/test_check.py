@@ -31,7 +31,7 @@ def cause(f, args, **options):
         (np.abs, (A,)),
         (bp.ops.matmul, (A, B)),
         (lambda x, w: np.tanh(w @ x).sum(), (S, R)),
-        (lambda p, x: {"y": p["w"] * x, "n": 3}, ({"w": A, "n": 3}, B)),
+        (lambda p, x: {"y": p["w"] * x, "n": 3}, ({"w": A, "n": 3, "none": None}, B)),
         (lambda x: np.where(x > 0, x, 0.1 * x), A),
         (bp.checkpoint(lambda x: np.sin(x * x)), (A,)),
         (lambda x: bp.grad(lambda x: (x**3).sum())(x), (B,)),
@@ -41,6 +41,20 @@ def cause(f, args, **options):
 )
 def test_right_rules_pass_to_third_order(f, args):
     bp.check_grads(f, args, order=3)
+
+
+@pytest.mark.parametrize(
+    "op",
+    [op for op in bp.ops.registry.values() if op.differentiable],
+    ids=lambda op: op.name,
+)
+def test_every_op_passes_to_second_order(op):
+    inputs, static = op.example(np.random.default_rng(0))
+
+    def f(*xs):
+        return op.call(list(xs), **static) if op.listed else op.call(*xs, **static)
+
+    bp.check_grads(f, inputs)
 
 
 def test_one_mode_can_be_chosen_by_name():
@@ -281,6 +295,56 @@ def test_a_rule_that_no_simple_slip_explains_is_not_guessed_at():
     assert cause(wrong, (B,)) == (
         "no simple slip explains it: derive the local derivative again."
     )
+
+
+def test_a_gradient_where_there_is_none_is_not_explained_away():
+    wrong = bp.elementwise(lambda y, x: x)(lambda x: np.sign(x))
+
+    assert cause(wrong, (B,)) == (
+        "no simple slip explains it: derive the local derivative again."
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        lambda x: np.interp(x, [-9, 9], [-9, 9]),  # does not run on tensors
+        lambda x: np.sin(x) + np.exp(x),  # two paths, neither of them alone
+        lambda x, n=None: x**3,  # one path
+    ],
+)
+def test_trying_to_explain_a_rule_by_the_ops_own_code_does_no_harm(value):
+    wrong = bp.elementwise(lambda y, x, **_: x)(value)
+
+    assert cause(wrong, (B,)) == (
+        "no simple slip explains it: derive the local derivative again."
+    )
+
+
+def test_a_large_input_is_not_explained_by_its_shape():
+    wrong = bp.elementwise(lambda y, x: x)(lambda x: np.exp(x))
+
+    assert cause(wrong, (np.linspace(1, 2, 600),), order=1, modes="rev") == (
+        "no simple slip explains it: derive the local derivative again."
+    )
+
+
+def test_a_fan_out_inside_an_op_that_saves_is_taken_apart():
+    @bp.primitive(lambda g, y, x, *, saved: g * np.cos(x), saves=True)
+    def both(x):
+        return np.sin(x) + np.exp(x), None
+
+    assert cause(both, (B,)).startswith("overwritten: x is used 2 times")
+
+
+def test_a_callable_without_a_signature_has_numbered_inputs():
+    class Square:
+        __signature__ = "none"
+
+        def __call__(self, x):
+            return x.data * x
+
+    assert "the gradient of x0 in Square is wrong" in fault(Square(), (B,))[0]
 
 
 def test_a_kink_is_named():

@@ -136,7 +136,7 @@ def test_a_formula_may_use_the_gradients_above_it():
 
 def test_a_function_that_fits_only_the_numbers_shown_is_found_out():
     q = bp.exercises.get("chain.tanh")
-    kept = q.given.dy * (1 - q.given.y ** 2)
+    kept = q.given.dy * (1 - q.given.y**2)
 
     verdict = q.check(lambda x: kept)
 
@@ -247,7 +247,9 @@ def test_an_unknown_id_names_the_near_ones():
     with pytest.raises(bp.errors.NameLookupError) as caught:
         bp.exercises.get("chain.tanhh")
 
-    message = "exercises: there is no problem 'chain.tanhh'.\n  help: did you mean chain.tanh"
+    message = (
+        "exercises: there is no problem 'chain.tanhh'.\n  help: did you mean chain.tanh"
+    )
     assert str(caught.value).startswith(message)
 
 
@@ -287,7 +289,11 @@ def test_a_slip_is_the_line_that_differs():
         ({"slips": ()}, 3, "there are 0 slips; three are the least"),
         ({"slips": (Slip("sign", "dx = dy * 3 * x * x"),) * 3}, 3, "seed 0: sign at x"),
         ({"slips": (Slip("silly", "dx = dy"),) * 3}, 3, "'silly' is no label"),
-        ({"forward": lambda x: (x * 0.0).named("y")}, 4, "seed 0: the gradient of x is"),
+        (
+            {"forward": lambda x: (x * 0.0).named("y")},
+            4,
+            "seed 0: the gradient of x is",
+        ),
         ({"hints": ("a", "b", "dy*3*x**2")}, 5, "a hint holds dy * 3 * x**2"),
         ({"hints": ("a",)}, 5, "there are 1 hints; three are wanted"),
     ],
@@ -363,7 +369,10 @@ def test_matrix_formulas_keep_their_shapes():
         ("dy * ) x", "A value is missing before `)`.\n  dy * ) x\n       ^"),
         ("((x", "This bracket is never closed.\n  ((x\n   ^"),
         ("x)", "This `)` closes nothing.\n  x)\n   ^"),
-        ("2 t", "An operator is needed before `t`. Did you forget a `*`?\n  2 t\n    ^"),
+        (
+            "2 t",
+            "An operator is needed before `t`. Did you forget a `*`?\n  2 t\n    ^",
+        ),
         ("t = 3", "An operator is needed before `=`.\n  t = 3\n    ^"),
         ("9**9**9", "A power is one number, at most 64.\n  9**9**9\n   ^"),
         ("q", "There is no 'q' here; known: x, w, dy, t.\n  q\n  ^"),
@@ -517,7 +526,9 @@ def test_two_notebooks_at_once_lose_nothing(folder):
     assert {"chain.tanh": 15, "chain.sigmoid": 15} == {
         k: len(v) for k, v in labels(folder).items()
     }
-    assert ["progress.json", "progress.lock"] == sorted(p.name for p in folder.iterdir())
+    assert ["progress.json", "progress.lock"] == sorted(
+        p.name for p in folder.iterdir()
+    )
 
 
 def test_progress_stands_beside_the_notebook(tmp_path, monkeypatch):

@@ -195,7 +195,7 @@ def test_softmax_and_its_kin_survive_large_inputs(name):
 
 
 def test_logaddexp_of_infinities_has_no_nan():
-    assert slopes(np.logaddexp, -inf, -inf) == [0.5, 0.5]
+    assert slopes(np.logaddexp, -inf, -inf) == [0.0, 0.0]
     assert slopes(np.logaddexp, -inf, 0.0) == [0.0, 1.0]
 
 

@@ -10,7 +10,9 @@ import backproplab as bp
 
 MISTAKES = [m for name in copies.NAMES for m in copies.mistakes(name)]
 LONGEST = 13  # lines of a cell
-EASY_TO_SAY = re.compile(r"\b(simply|just|obvious(ly)?|trivial(ly)?|of course|clearly)\b", re.I)
+EASY_TO_SAY = re.compile(
+    r"\b(simply|just|obvious(ly)?|trivial(ly)?|of course|clearly)\b", re.I
+)
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +65,9 @@ def test_only_public_names_and_no_address_are_used(name):
     )
 
     assert "import backproplab as bp" in source
-    assert [] == re.findall(r"from backproplab|import backproplab\.|\.\s*_\w+|https?:", source)
+    assert [] == re.findall(
+        r"from backproplab|import backproplab\.|\.\s*_\w+|https?:", source
+    )
     for attribute in set(re.findall(r"\bbp\.(\w+)", source)):
         assert getattr(bp, attribute)
 
@@ -118,12 +122,12 @@ def test_a_slip_is_blamed_where_it_stands_and_nowhere_else(mistake):
 
     shown = dict(copies.judged(copies.solved(name, mistake)))
 
-    verdicts = {}
+    wrong = {}
     for id, about in cells.items():
         if {"problem", "verdict"} & about.keys():
-            value = shown[id]
-            verdicts |= value if isinstance(value, bp.grade.Report) else {value.name: value}
-    wrong = {n: v.label for n, v in verdicts.items() if not v.ok}
+            said = shown[id]
+            each = said.values() if isinstance(said, bp.grade.Report) else [said]
+            wrong |= {v.name: v.label for v in each if not v.ok}
     assert [mistake.where] == list(wrong)
     assert wrong[mistake.where] in {mistake.label, "wrong", "shape"}
 

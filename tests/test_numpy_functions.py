@@ -127,7 +127,8 @@ def test_sum_and_prod_and_mean_take_a_format():
 SHAPES = [
     ((4,), (4,)), ((3, 4), (4,)), ((4,), (4, 2)), ((3, 4), (4, 2)),
     ((2, 3, 4), (4,)), ((4,), (2, 4, 3)), ((2, 3, 4), (4, 5)), ((3, 4), (2, 4, 5)),
-    ((2, 3, 4), (2, 4, 5)), ((2, 1, 3, 4), (5, 4, 2)), ((0, 4), (4, 2)), ((3, 0), (0, 2)),
+    ((2, 3, 4), (2, 4, 5)), ((2, 1, 3, 4), (5, 4, 2)),
+    ((0, 4), (4, 2)), ((3, 0), (0, 2)),
 ]  # fmt: skip
 
 
@@ -259,6 +260,42 @@ def test_einsum_counts_its_operands():
     )
 
 
+def test_where_sums_over_the_axes_that_broadcasting_made():
+    x = bp.tensor(np.ones((3, 1)), requires_grad=True)
+    y = bp.tensor(2.0, requires_grad=True)
+
+    np.where(np.array([True, False, True, True]), x, y).sum().backward()
+
+    assert (x.grad.tolist(), float(y.grad)) == ([[3.0], [3.0], [3.0]], 3.0)
+
+
+def test_transpose_inverts_negative_axes():
+    x = bp.tensor(C, requires_grad=True)
+    g = rng.normal(size=(4, 2, 3))
+
+    np.transpose(x, (-1, 0, -2)).backward(g)
+
+    np.testing.assert_array_equal(x.grad, g.transpose(1, 2, 0))
+
+
+def test_roll_turns_a_tuple_of_shifts_back():
+    x = bp.tensor(A, requires_grad=True)
+    g = rng.normal(size=A.shape)
+
+    np.roll(x, (1, -2), axis=(0, 1)).backward(g)
+
+    np.testing.assert_array_equal(x.grad, np.roll(g, (-1, 2), axis=(0, 1)))
+
+
+def test_einsum_of_a_repeated_letter_puts_the_gradient_on_the_diagonal():
+    x = bp.tensor(np.ones((2, 3, 2)), requires_grad=True)
+
+    np.einsum("iji->j", x).backward(np.array([1.0, 2.0, 3.0]))
+
+    assert x.grad[:, :, 0].tolist() == [[1, 2, 3], [0, 0, 0]]
+    assert x.grad[:, :, 1].tolist() == [[0, 0, 0], [1, 2, 3]]
+
+
 VECTOR = [None, 2, 1, 3, 2.5, inf, -inf, 0, -1, 0.5]
 MATRIX = [None, "fro", "nuc", 1, -1, 2, -2, inf, -inf]
 
@@ -313,8 +350,8 @@ GRID = np.array([0.0, 1.0, 1.5, 4.0])
 @pytest.mark.parametrize("edge_order", [1, 2])
 @pytest.mark.parametrize(
     ("spacing", "axis"),
-    [((), None), ((2.0,), None), ((2.0, 0.5), None), ((), 1), ((GRID,), -1), ((), (1, 0)),
-     ((0.5, GRID), (0, 1))],
+    [((), None), ((2.0,), None), ((2.0, 0.5), None), ((), 1), ((GRID,), -1),
+     ((), (1, 0)), ((0.5, GRID), (0, 1))],
     ids=str,
 )  # fmt: skip
 def test_gradient_takes_numpys_spacings(spacing, axis, edge_order):
@@ -368,6 +405,17 @@ def test_clip_takes_both_of_numpys_names_for_bounds():
     check(lambda x: np.clip(x, a_min=-0.5, a_max=None), A)
     check(lambda x: np.clip(x, None, 0.5), A)
     check(lambda x, low: np.clip(x, min=low), A, V)
+
+
+def test_select_takes_the_first_choice_that_holds():
+    def f(x, y):
+        return np.select([A > 0.5, A > 0], [x, y * x], default=x.sum())
+
+    x, y = bp.tensor(A, requires_grad=True), bp.tensor(V, requires_grad=True)
+
+    check(f, A, V)
+    assert f(x, y).dtype == np.float64
+    check(lambda x: np.select([A > 0], [x]), A)
 
 
 def test_slogdet_has_a_constant_sign():
@@ -444,6 +492,11 @@ def test_gelu_names_its_two_formulas():
     assert str(caught.value) == (
         "gelu: approximate is 'erf'; it must be 'none' or 'tanh'."
     )
+
+
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu_has_both_formulas(approximate):
+    check(lambda x: bp.ops.gelu(x, approximate), A)
 
 
 def test_erf_is_right_to_three_units_in_the_last_place():

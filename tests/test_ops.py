@@ -5,6 +5,7 @@ and central differences of its value know its derivatives. A new op needs no lin
 """
 
 from functools import cache
+from inspect import Parameter, signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -170,6 +171,16 @@ def test_tensors_see_the_same_value_as_arrays(op):
     y = called(op, tensors(inputs, moving), static)
 
     np.testing.assert_array_equal(y.data, value(op, inputs, static))
+
+
+@each(OPS)
+def test_the_body_says_what_the_op_computes(op):
+    _, inputs, static, *_ = point(op)
+
+    y = op.call.__wrapped__(*inputs, **static_of(op, static))
+
+    y = y[0] if op.saves else y
+    np.testing.assert_array_equal(y, value(op, inputs, static))
 
 
 @each(OPS)
@@ -377,11 +388,19 @@ def test_the_numpy_function_on_tensors_is_the_op(op, function):
     _, inputs, static, moving, *_ = point(op)
     leaves = tensors(inputs, moving)
     leaves = [leaves] if op.listed else leaves
+    first = [v for name, v in static.items() if positional(function, name)]
+    rest = {name: v for name, v in static.items() if not positional(function, name)}
 
-    y = function(*leaves, **static)
+    y = function(*leaves, *first, **rest)
 
     assert isinstance(y, bp.Tensor)
-    np.testing.assert_array_equal(y.data, function(*untensored(leaves), **static))
+    expected = function(*untensored(leaves), *first, **rest)
+    np.testing.assert_array_equal(y.data, expected)
+
+
+def positional(function: Any, name: str) -> bool:
+    kind = signature(function).parameters[name].kind
+    return kind is Parameter.POSITIONAL_ONLY
 
 
 def untensored(values: Any) -> Any:

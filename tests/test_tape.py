@@ -1,13 +1,18 @@
 """The tape: backward, semantics, hooks, safety of saved values, threads and memory."""
 
+import contextlib
 import gc
+import importlib.util
+import inspect
 import threading
 import weakref
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import backproplab as bp
+from backproplab import tape
 from backproplab.errors import DTypeError, GradError, RuleError, ShapeError
 from backproplab.tape import ancestors
 
@@ -814,3 +819,22 @@ def test_a_plug_that_changes_nothing_leaves_all_as_it_is():
         (x * x).backward()
 
     assert x.grad == 6
+
+
+def test_a_test_that_leaves_something_on_the_tape_fails():
+    file = Path(__file__).with_name("conftest.py")
+    spec = importlib.util.spec_from_file_location("conftest_of_tests", file)
+    conftest = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(conftest)
+    watch = inspect.unwrap(conftest.nothing_left_behind)
+
+    for leave in (
+        lambda: tape._scope.set("net"),
+        lambda: tape._mode.set(tape.Mode(grad=False)),
+        lambda: tape._mode.set(tape.Mode(plugs=(bp.Plug(),))),
+    ):
+        fixture = contextlib.contextmanager(watch)()
+        with pytest.raises(AssertionError, match="behind on the tape"), fixture:
+            leave()
+        assert bp.is_grad_enabled()
+        assert (tape.current_scope(), tape.current_plugs()) == ("", ())

@@ -166,6 +166,14 @@ def test_an_op_with_only_a_vjp_gets_its_jvp_by_transposing_twice():
         assert bp.grad(lambda x, f=f: bp.jvp(f, (x,), (5.0,))[1])(3.0) == 10
 
 
+def test_a_jvp_may_say_that_nothing_moves():
+    @bp.primitive(lambda g, y, x: 0 * g, jvp=lambda t, y, x: None)
+    def still(x):
+        return np.ones_like(x)
+
+    assert bp.jvp(still, (3.0,), (5.0,)) == (1, 0)
+
+
 def test_a_tangent_grows_where_the_op_broadcasts():
     y, t = bp.jvp(lambda x: x + np.zeros(3, np.float32), (np.float32(1),), (1.0,))
 
@@ -559,6 +567,9 @@ def test_a_checkpoint_replays_plugs_that_change_values_in_its_own_scope():
 
     assert (y.item(), x.grad) == (6, 2)
     assert set(plug.scopes) == {"net"}
+    with bp.plugged(plug):
+        bp.checkpoint(lambda x: x * 4.0)(x).backward()
+    assert x.grad == 4
 
 
 def test_a_checkpoint_that_draws_random_numbers_inside_is_caught():

@@ -38,9 +38,7 @@ __all__ = [
     "validate",
 ]
 
-_PROBLEMS = {
-    p.id: p for field in (chain, matrix, loss, net) for p in field.PROBLEMS
-}
+_PROBLEMS = {p.id: p for field in (chain, matrix, loss, net) for p in field.PROBLEMS}
 
 
 def names() -> tuple[str, ...]:

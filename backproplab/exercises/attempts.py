@@ -37,12 +37,18 @@ class ProgressWarning(UserWarning):
 
 
 def note(problem: str, outcome: Verdict | Report, answer: Any) -> None:
-    """Add one attempt to the file; an answer that was not attempted is none."""
-    if outcome.label == "not-attempted":
-        return
+    """Add one attempt to the file; an answer of which nothing was attempted is none.
+
+    Of several gradients, those that are still open make a right rest "unfinished".
+    """
+    label = "correct" if outcome.ok else outcome.label
+    if label == "not-attempted":
+        if isinstance(outcome, Verdict) or not any(v.ok for v in outcome.values()):
+            return
+        label = "unfinished"
     attempt: dict[str, Any] = {
         "at": datetime.now(timezone.utc).isoformat(timespec="microseconds"),
-        "label": "correct" if outcome.ok else outcome.label,
+        "label": label,
     }
     if isinstance(outcome, Report):
         attempt["blamed"] = list(map(str, outcome.blamed))
@@ -169,7 +175,7 @@ def _read(path: Path) -> tuple[dict[str, list[dict[str, Any]]], bool]:
     """Return the attempts, and whether the file is ours and whole (or not there)."""
     try:
         text = path.read_text("utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}, True
     except UnicodeDecodeError:
         return {}, False
@@ -241,7 +247,9 @@ except ImportError:  # Windows
 else:
 
     def _lock(file: Any) -> None:
-        with suppress(OSError):  # a file system without locks: the rename is atomic still
+        with suppress(
+            OSError
+        ):  # a file system without locks: the rename is atomic still
             fcntl.flock(file, fcntl.LOCK_EX)
 
     def _unlock(file: Any) -> None:

@@ -73,7 +73,8 @@ def _agrees(problem: Problem, seeds: int) -> Iterator[str]:
             assert record.grad is not None
             t = rng.normal(size=record.shape)
             slope = (
-                _loss(problem, at, name, _STEP * t) - _loss(problem, at, name, -_STEP * t)
+                _loss(problem, at, name, _STEP * t)
+                - _loss(problem, at, name, -_STEP * t)
             ) / (2 * _STEP)
             truth = float(np.sum(record.grad * t))
             size = float(np.sum(np.abs(record.grad * t))) + abs(slope)

@@ -62,7 +62,9 @@ class Exercise:
         outcome = judge(self.problem, answer, self.seed)
         attempts.note(self.id, outcome, answer)
         if strict and not outcome.ok:
-            raise GradeError(f"{self.id}: {outcome}", help="q.hint() says where to look.")
+            raise GradeError(
+                f"{self.id}: {outcome}", help="q.hint() says where to look."
+            )
         return outcome
 
     def hint(self, rung: int = 1) -> "Prose":

@@ -114,7 +114,12 @@ class _Reader:
         functions: Mapping[str, Any],
         spell: Callable[[str], str],
     ) -> None:
-        self.text, self.names, self.functions, self.spell = text, names, functions, spell
+        self.text, self.names, self.functions, self.spell = (
+            text,
+            names,
+            functions,
+            spell,
+        )
         self.tokens = _tokens(text)
         self.next = self.depth = 0
 
@@ -168,7 +173,9 @@ class _Reader:
         if self.kind == "sign" and self.word in "+-":
             at, sign = self.at, self.take()
             value = self.expression(4)
-            return value if sign == "+" else self.compute(np.negative, [value], at, "`-`")
+            return (
+                value if sign == "+" else self.compute(np.negative, [value], at, "`-`")
+            )
         value = self.atom()
         while self.word == ".T":
             at = self.at
@@ -259,10 +266,14 @@ class _Reader:
         except (ValueError, TypeError, ArithmeticError) as error:
             if isinstance(error, FormulaError):
                 raise
-            seen = " and ".join(str(s) if s else "a number" for s in shapes) or "nothing"
+            seen = (
+                " and ".join(str(s) if s else "a number" for s in shapes) or "nothing"
+            )
             self.fail(f"{word} does not fit {seen}.", at)
         # Comparisons count as 1 and 0.
-        return result.astype(float) if np.asarray(result.value).dtype == bool else result
+        return (
+            result.astype(float) if np.asarray(result.value).dtype == bool else result
+        )
 
 
 def _tokens(text: str) -> list[tuple[str, str, int]]:

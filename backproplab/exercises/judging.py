@@ -136,7 +136,9 @@ def _on(outcome: Verdict | Report, at: Instance, dtype: str) -> Verdict | Report
     sizes = ", ".join(at.given.words()[:4])
     where = f"Right on the numbers shown, but not on others ({dtype}: {sizes}). "
     if isinstance(outcome, Verdict):
-        return Verdict(outcome.label, where + outcome.says, outcome.format, outcome.name)
+        return Verdict(
+            outcome.label, where + outcome.says, outcome.format, outcome.name
+        )
     return Report(
         {
             n: v if v.ok else Verdict(v.label, where + v.says, v.format, n)

@@ -21,7 +21,7 @@ def _cross_entropy(z: Any, target: Any) -> Any:
 
 
 def _table(rng: np.random.Generator) -> dict[str, Any]:
-    shape = tuple(rng.permutation((2, 3, 4))[:2])
+    shape = tuple(rng.permutation((3, 4, 5))[:2])
     return {"y": rng.normal(size=shape), "t": rng.normal(size=shape)}
 
 
@@ -48,8 +48,8 @@ The mean squared error of predictions $y$ against targets $t$. Here every deriva
         answer_code="dy = 2 * (y - t) / y.size",
         slips=(
             Slip("sum-not-mean", "dy = 2 * (y - t)"),
-            Slip("constant-factor", "dy = (y - t) / y.size"),
-            Slip("constant-factor", "dy = 2 * (y - t) / len(y)"),
+            Slip("factor-substituted", "dy = (y - t) / y.size"),
+            Slip("sum-not-mean", "dy = 2 * (y - t) / len(y)"),
             Slip("sign", "dy = 2 * (t - y) / y.size"),
         ),
     ),

@@ -12,7 +12,8 @@ def _two_neurons(x: Any, w1: Any, w2: Any, t: Any) -> Any:
     h = np.tanh(a)
     b = w2 * h
     y = b + h
-    loss = (y - t) ** 2
+    gap = y - t
+    loss = gap**2
     return loss
 
 

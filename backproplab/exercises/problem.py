@@ -173,7 +173,7 @@ class Given(Mapping[str, Any]):
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f'<tr><td><code>{escape(name)}</code></td><td>{np.shape(v) or "number"}</td>'
+            f"<tr><td><code>{escape(name)}</code></td><td>{np.shape(v) or 'number'}</td>"
             f'<td style="text-align:left"><code>{escape(_short(v))}</code></td></tr>'
             for name, v in self.items()
         )

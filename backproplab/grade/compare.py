@@ -1,4 +1,6 @@
-"""Is this array that array? Shape first, then finite, then value at the array's own scale."""
+"""Is this array that array? Shape first, then finite, then value at its own scale."""
+
+from __future__ import annotations
 
 from typing import Any
 
@@ -18,15 +20,16 @@ def compare(
     """Judge an answer against the truth. Never raises for what a learner hands in.
 
     Args:
-        got: the answer: array, list, number, tensor; ``...`` or None where there is none.
+        got: the answer: array, list, number or tensor; ``...`` or None for none.
         want: the truth.
         scale: the size at which differences count; the greatest ``|want|`` when None.
             Give the size of the contributions where they cancel.
         name: what was asked for, for the message.
 
     Returns:
-        a verdict labelled ``correct``, ``rounding``, ``shape``, ``not-finite``, ``wrong``
-        or ``not-attempted``. Shapes are never broadcast: (64,) is not (1, 64).
+        a verdict labelled ``correct``, ``rounding``, ``shape``, ``not-finite``,
+        ``wrong`` or ``not-attempted``. Shapes are never broadcast: (64,) is not
+        (1, 64).
 
     >>> compare(np.ones(64), np.ones((1, 64))).label
     'shape'
@@ -34,20 +37,23 @@ def compare(
     'correct'
     """
     if got is None or got is ...:
-        return Verdict("not-attempted", "No answer yet: replace the `...`.", name=name)
-    array, complaint = take_in(got)
+        return Verdict("not-attempted", _OPEN, name=name)
+    array, carried, complaint = _read(got)
     if array is None:
-        return Verdict("wrong", complaint, name=name)
+        label = "not-attempted" if complaint == _OPEN else "wrong"
+        return Verdict(label, complaint, name=name)
     want = np.asarray(want)
     if array.shape != want.shape:
         return Verdict("shape", _shapes(array.shape, want.shape), name=name)
+    with np.errstate(all="ignore"):
+        array = array.astype(float, copy=False)
     bad = ~np.isfinite(array) & np.isfinite(want)
     if bad.any():
         return Verdict("not-finite", _not_finite(array, bad), name=name)
     off = _off(array, want, scale)
     if not off.any():
         return Verdict("correct", "", name=name)
-    format = _rounding(array, want, scale)
+    format = _rounding(array, carried, want, scale)
     if format is not None:
         says = f"Right up to the rounding of {format}."
         return Verdict("rounding", says, format=format, name=name)
@@ -56,74 +62,136 @@ def compare(
 
 def take_in(got: Any) -> tuple[np.ndarray | None, str]:
     """Turn an answer into an array of floats, or say in a sentence why it is none."""
-    kind = type(got).__name__
-    if isinstance(got, Node):
-        got = got._data
-    if callable(got):
-        return (
-            None,
-            f"This is a function ({kind}); call it and hand in what it returns.",
-        )
-    try:
-        array = np.asarray(got)
-    except Exception:
-        return None, f"This {kind} is not an array: all rows must have the same length."
-    if array.dtype.kind in "iub":
-        array = array.astype(float)
-    if array.dtype.kind != "f":
-        return None, f"This is a {kind}; an array of numbers is asked for."
-    return array, ""
+    if got is None or got is ...:
+        return None, _OPEN
+    array, _, complaint = _read(got)
+    return array, complaint
 
 
 def tolerance(dtype: Any) -> float:
-    """The relative difference that another order of operations may make in a format."""
-    return float(8 * np.finfo(dtype).eps ** 0.75)
+    """The relative difference that another order of operations may make in a format.
+
+    1e-11 in float64, 5e-5 in float32, 0.8 % in float16.
+    """
+    eps: float = float(np.finfo(dtype).eps)
+    return float(min(8 * eps**0.75, 8 * 2.0**-10))
+
+
+_OPEN = "No answer yet: replace the `...`."
+
+
+def _read(got: Any) -> tuple[np.ndarray | None, str, str]:
+    """The answer as floats, the format that it carries, or else a complaint."""
+    kind = _a(type(got).__name__)
+    if isinstance(got, Node):
+        got = got._data
+    if callable(got):
+        what = "a class" if isinstance(got, type) else "a function"
+        return None, "", f"This is {what}: call it, and hand in what it returns."
+    try:
+        array = np.asarray(got)
+        carried, held = array.dtype.name, array.dtype.kind
+        if held == "O":
+            return None, "", _of_objects(array, kind)
+        if np.ma.is_masked(got):
+            return None, "", "Some entries are masked; every entry is asked for."
+        if held == "f" and array.dtype.isnative:
+            return array, carried, ""
+        if held in "iubf" or carried in _FORMATS:
+            return array.astype(float), carried, ""
+    except ValueError:
+        return None, "", f"This is {kind} whose rows differ in length."
+    except Exception:
+        return None, "", f"This is {kind} that cannot be read as an array of numbers."
+    if held == "c":
+        return None, "", "These are complex numbers; real ones are asked for."
+    return None, "", f"This is {kind}; an array of numbers is asked for."
+
+
+def _of_objects(array: np.ndarray, kind: str) -> str:
+    if any(x is ... for x in array.flat):
+        return _OPEN
+    if array.ndim == 0:
+        return f"This is {kind}; an array of numbers is asked for."
+    return f"This is {kind} of Python objects; an array of numbers is asked for."
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[:1].lower() in "aeiou" else f"a {noun}"
 
 
 def _off(got: np.ndarray, want: np.ndarray, scale: float | None) -> np.ndarray:
     dtype = want.dtype if want.dtype.kind == "f" else np.dtype(float)
-    got, want = got.astype(float), want.astype(float)
+    want = want.astype(float)
     finite = np.isfinite(want)
     if scale is None:
-        scale = float(np.max(np.abs(want), where=finite, initial=0)) or 1.0
-    with np.errstate(invalid="ignore"):
-        off = np.abs(got - want) > tolerance(dtype) * scale
-    same = (got == want) | (np.isnan(got) & np.isnan(want))
+        scale = _size(want, finite) or 1.0
+    with np.errstate(invalid="ignore", over="ignore"):
+        off = np.asarray(np.abs(got - want) > tolerance(dtype) * scale)
+        same = (got == want) | (np.isnan(got) & np.isnan(want))
     return np.where(finite, off, ~same)
 
 
-def _rounding(got: np.ndarray, want: np.ndarray, scale: float | None) -> str | None:
-    """The finest format on whose grid the answer lies and whose rounding explains it."""
+def _size(want: np.ndarray, finite: np.ndarray) -> float:
+    return float(np.max(np.abs(want), where=finite, initial=0))
+
+
+def _rounding(
+    got: np.ndarray, carried: str, want: np.ndarray, scale: float | None
+) -> str | None:
+    """The finest format that explains the answer, if the answer has earned it.
+
+    An array that carries the format, or whose mantissas use its last bits, was computed
+    in it: rounding may have added up to a few units at the scale of the array. Round
+    numbers lie on every grid and prove nothing: they pass where each is the nearest
+    number of the format to the truth, and in 8 bits, where the nearest number is far,
+    only if there are several.
+    """
+    want = want.astype(float)
     if not np.isfinite(want).all():
         return None
-    got64, want64 = got.astype(float), want.astype(float)
-    size = scale or float(np.max(np.abs(want64), initial=0))
-    gap = np.abs(got64 - want64)
+    size = scale or _size(want, np.isfinite(want))
+    gap = np.abs(got - want)
     for name in _FORMATS:
-        if got.dtype.name != name and not formats.on_grid(got64, name):
+        if carried != name and not formats.on_grid(got, name):
             continue
         fmt = formats.get(name)
-        if fmt.bits >= 32:
-            bound: Any = tolerance(np.float32) * size
-        elif fmt.bits == 16:
-            bound = 8 * fmt.unit_roundoff * size + fmt.min_subnormal
-        else:
-            bound = 1.01 * fmt.unit_roundoff * np.abs(want64) + fmt.min_subnormal / 2
-        if (gap <= bound).all():
+        rounded = formats.quantize(want, name)
+        if (gap <= 1.001 * np.abs(rounded - want)).all() and (
+            fmt.bits > 8 or carried == name or np.sum(rounded != want) >= _SEVERAL
+        ):
             return name
+        if carried == name or (fmt.bits > 8 and _uses_last_bits(got, fmt.precision)):
+            grown = tolerance(np.float32) if fmt.bits == 32 else 8 * fmt.unit_roundoff
+            if (gap <= grown * size + fmt.min_subnormal).all():
+                return name
     return None
+
+
+_SEVERAL = 4
+
+
+def _uses_last_bits(got: np.ndarray, precision: int) -> bool:
+    """Whether any mantissa needs one of the last two bits of a format."""
+    mantissa, _ = np.frexp(got)
+    whole = mantissa * 2.0 ** (precision - 2)
+    return bool((whole != np.rint(whole)).any())
 
 
 def _shapes(got: tuple[int, ...], want: tuple[int, ...]) -> str:
     return (
-        f"Your array has shape {got}; the gradient of a value has the value's own shape, "
-        f"here {want}. The numbers are compared once the shape is right."
+        f"Your array has shape {got}; the gradient of a value has the value's own "
+        f"shape, here {want}. The numbers are compared once the shape is right."
     )
 
 
 def _not_finite(got: np.ndarray, bad: np.ndarray) -> str:
     what = "NaN" if np.isnan(got[bad]).any() else "infinite"
-    return f"{int(bad.sum())} of {got.size} entries are {what}; the gradient is finite here."
+    if got.size == 1:
+        return f"The number is {what}; the gradient is finite here."
+    verb = "is" if bad.sum() == 1 else "are"
+    count = f"{int(bad.sum())} of {got.size} entries"
+    return f"{count} {verb} {what}; the gradient is finite here."
 
 
 def _where_off(off: np.ndarray) -> str:
@@ -131,6 +199,7 @@ def _where_off(off: np.ndarray) -> str:
         return "The number is not right."
     if off.all():
         return f"The shape is right; all {off.size} entries are off."
-    first = tuple(int(i) for i in np.argwhere(off)[0])
-    at = first[0] if len(first) == 1 else first
-    return f"The shape is right; {int(off.sum())} of {off.size} entries are off, first at [{at}]."
+    at = [int(i) for i in np.argwhere(off)[0]]
+    verb = "is" if off.sum() == 1 else "are"
+    count = f"{int(off.sum())} of {off.size} entries"
+    return f"The shape is right; {count} {verb} off, first at {at}."

@@ -1,14 +1,19 @@
-"""Follow-through marking: each step is judged from the learner's own values upstream."""
+"""Follow-through marking: each step is judged from the learner's own values."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import BackpropError, near
-from ..trace import Trace, replay
-from .compare import compare, take_in
+from ..trace import replay
+from .compare import compare, take_in, tolerance
 from .verdict import Report, Verdict
+
+if TYPE_CHECKING:
+    from ..trace import Trace
 
 
 class GradeError(BackpropError, AssertionError):
@@ -19,12 +24,12 @@ def check(run: Trace, answers: Mapping[str, Any], *, strict: bool = False) -> Re
     """Grade a derivation node by node, blaming each broken link once.
 
     A step is right if it is right in absolute terms, or follows from the learner's own
-    answers to the steps before it (closer to the loss). So a broken link is blamed where
-    it breaks, and what is built on it correctly gets credit.
+    answers to the steps before it (closer to the loss). So a broken link is blamed
+    where it breaks, and what is built on it correctly gets credit.
 
     Args:
         run: a recorded run with a backward pass.
-        answers: dL/d(value) by the value's name in the run; ``...`` where not attempted.
+        answers: dL/d(value) by the value's name in the run; ``...`` for an open step.
         strict: raise instead of reporting, for tests.
 
     Returns:
@@ -43,81 +48,101 @@ def check(run: Trace, answers: Mapping[str, Any], *, strict: bool = False) -> Re
     >>> check(run, {"h": wrong_h, "w": 2 * 3.0 * wrong_h}).blamed
     ('h',)
     """
-    verdicts: dict[str, Verdict] = {}
-    asked: dict[int, str] = {}
-    for name in answers:
-        if name not in run:
-            says = f"The run has no value called {name!r}; {near(str(name), run.names)}"
-            verdicts[str(name)] = Verdict("not-attempted", says, name=str(name))
-        elif run[name].grad is None:
-            verdicts[name] = Verdict(
-                "not-attempted", _no_gradient(run, name), name=name
-            )
+    if not isinstance(answers, Mapping):
+        says = 'The answers are to be a dict by name: `{"w": ..., "h": ...}`.'
+        answers, verdicts = {}, {"answers": Verdict("not-attempted", says)}
+    else:
+        verdicts = {}
+    asked: dict[int, list[Any]] = {}
+    for key in answers:
+        if key in run and run[key].grad is not None:
+            asked.setdefault(run[key].id, []).append(key)
         else:
-            asked[run[name].id] = name
+            says = _no_gradient(run, key) if key in run else _unknown(run, key)
+            verdicts[str(key)] = Verdict("not-attempted", says, name=str(key))
     if asked:
-        verdicts = {**_walk(run, asked, answers), **verdicts}
+        verdicts = {**_Walk(run, asked, answers).verdicts, **verdicts}
     report = Report(verdicts)
     if strict and not report.ok:
         raise GradeError(str(report))
     return report
 
 
-def _walk(
-    run: Trace, asked: dict[int, str], answers: Mapping[str, Any]
-) -> dict[str, Verdict]:
-    verdicts: dict[str, Verdict] = {}
-    sizes: dict[int, Any] = {}  # |contributions| added up: the scale when they cancel
+class _Walk:
+    """One walk back over the run, with the learner's values put in where they stand."""
 
-    def edge(output: int, k: int, x: int, c: np.ndarray) -> np.ndarray:
-        sizes[x] = sizes.get(x, 0) + np.abs(c)
+    def __init__(
+        self, run: Trace, asked: dict[int, list[Any]], answers: Mapping[Any, Any]
+    ) -> None:
+        self.run, self.asked, self.answers = run, asked, answers
+        self.verdicts: dict[str, Verdict] = {}
+        self.sizes: dict[int, Any] = {}  # |contributions| added up, for what cancels
+        self.own: set[int] = set()  # records whose gradient rests on a learner's value
+        replay.backward(run, replay.seeds(run), visit=self.visit, edge=self.edge)
+
+    def edge(self, output: int, _k: int, x: int, c: np.ndarray) -> np.ndarray:
+        """Add up sizes, and note what comes from a learner's value."""
+        self.sizes[x] = self.sizes.get(x, 0) + np.abs(c)
+        if output in self.own:
+            self.own.add(x)
         return c
 
-    def visit(i: int, follows: np.ndarray) -> np.ndarray:
-        if i not in asked:
-            return follows
-        name, record = asked[i], run[i]
-        got = answers[name]
-        scale = float(np.max(sizes[i], initial=0)) if i in sizes else None
-        verdicts[name] = _judge(run, i, got, follows, record.grad, scale)
-        array, _ = take_in(got) if got is not None and got is not ... else (None, "")
-        usable = (
-            array is not None
-            and array.shape == follows.shape
-            and np.isfinite(array).all()
+    def visit(self, i: int, follows: np.ndarray) -> np.ndarray:
+        """Judge the answers to one step, and go on from the learner's value."""
+        truth = self.run[i].grad
+        assert truth is not None
+        if i not in self.own:
+            follows = truth  # as recorded, after hooks
+        follows = np.asarray(follows, truth.dtype)
+        for key in self.asked.get(i, ()):
+            verdict = self.judge(i, key, follows, truth)
+            self.verdicts[str(key)] = verdict
+            array, _ = take_in(self.answers[key])
+            if verdict.label == "correct" and not verdict.says:  # right, not by follow
+                self.own.discard(i)
+                follows = truth
+            elif (
+                array is not None
+                and array.shape == truth.shape
+                and np.isfinite(array).all()
+            ):
+                self.own.add(i)
+                follows = array
+        return follows
+
+    def judge(self, i: int, key: Any, follows: Any, truth: Any) -> Verdict:
+        """Right in absolute terms, or from the learner's own values, or broken here."""
+        got, name = self.answers[key], str(key)
+        sizes = self.sizes.get(i, 0.0)
+        scale = float(np.max(sizes, initial=0)) or None
+        absolute = compare(got, truth, scale=scale, name=name)
+        if absolute.ok or absolute.label in ("not-attempted", "shape"):
+            return absolute
+        if i in self.own:
+            own = compare(got, follows, scale=scale, name=name)
+            if own.ok:
+                says = "It follows from your own values upstream."
+                return Verdict(own.label, says, own.format, name)
+        cancelled = replay.cancelled_scale(self.run, i)
+        if np.max(np.abs(truth), initial=0) <= tolerance(truth.dtype) * cancelled:
+            zero = compare(got, truth, scale=cancelled, name=name)
+            if zero.ok:
+                return zero
+        if absolute.label == "not-finite":
+            return absolute
+        here = (
+            "Given your own values upstream, this step breaks."
+            if i in self.own
+            else "What comes in is right, but this step breaks."
         )
-        return array if usable else follows  # type: ignore[return-value]
-
-    replay.backward(run, replay.seeds(run), visit=visit, edge=edge)
-    return verdicts
+        return Verdict("wrong", f"{here} {absolute.says}", name=name)
 
 
-def _judge(
-    run: Trace, i: int, got: Any, follows: Any, truth: Any, scale: float | None
-) -> Verdict:
-    name = run[i].name
-    absolute = compare(got, truth, scale=scale or None, name=name)
-    if absolute.ok or absolute.label in ("not-attempted", "shape", "not-finite"):
-        return absolute
-    follows = np.asarray(follows, truth.dtype)
-    broken = not compare(follows, truth, scale=scale or None).ok
-    own = compare(got, follows, scale=scale or None, name=name)
-    if not own.ok:
-        cancelled = replay.cancelled_scale(run, i)
-        own = compare(got, truth, scale=cancelled, name=name) if cancelled else own
-    if own.ok and broken:
-        return Verdict(
-            own.label, "It follows from your own values upstream.", own.format, name
-        )
-    if own.ok:
-        return own
-    here = (
-        "Given your own values upstream, " if broken else "What comes in is right, but "
-    )
-    return Verdict("wrong", f"{here}this step breaks. {absolute.says}", name=name)
+def _unknown(run: Trace, key: Any) -> str:
+    return f"The run has no value called {str(key)!r}; {near(str(key), run.names)}"
 
 
-def _no_gradient(run: Trace, name: str) -> str:
+def _no_gradient(run: Trace, key: Any) -> str:
     if not any(r.grad is not None for r in run):
-        return "The run holds no backward pass: call loss.backward() inside the with block."
-    return f"No gradient flows to {name} in this run."
+        return "The run holds no backward pass: call loss.backward() in the with block."
+    return f"No gradient flows to {key} in this run."

@@ -47,18 +47,18 @@ class Verdict:
 
     def __str__(self) -> str:
         head = f"{self.mark} {self.name}: " if self.name else f"{self.mark} "
-        return f"{head}{self.label}. {self.says}"
+        return f"{head}{self.label}. {self.says}".rstrip()
 
     __repr__ = __str__
 
     def _repr_markdown_(self) -> str:
         head = f"`{self.name}` " if self.name else ""
-        return f"{self.mark} {head}**{self.label}**. {self.says}"
+        return f"{self.mark} {head}**{self.label}**. {self.says}".rstrip()
 
     def _repr_html_(self) -> str:
         head = f"<code>{escape(self.name)}</code> " if self.name else ""
         return (
-            f'<div role="status"><span style="color:{_COLOURS[self.mark]};font-weight:bold">'
+            f'<div role="status"><span style="{_style(self)}">'
             f"{self.mark} {head}{self.label}.</span> {escape(self.says)}</div>"
         )
 
@@ -66,8 +66,8 @@ class Verdict:
 class Report(Mapping[str, Verdict]):
     """The verdicts of a derivation, step by step, in the order of the backward pass.
 
-    ``report[name]`` is a ``Verdict``; ``blamed`` names the broken links alone; ``ok`` is
-    whether every step is right.
+    ``report[name]`` is a ``Verdict``; ``blamed`` names the broken links alone; ``ok``
+    is whether every step is right.
     """
 
     def __init__(self, verdicts: Mapping[str, Verdict]) -> None:
@@ -101,7 +101,7 @@ class Report(Mapping[str, Verdict]):
 
     @property
     def label(self) -> str:
-        """The label of the first broken step, else of the first open one, else the last."""
+        """The label of the first broken step, else the first open one, or the last."""
         chosen = self.blamed or self.open or tuple(self)[-1:]
         return self[chosen[0]].label if chosen else "not-attempted"
 
@@ -133,7 +133,7 @@ class Report(Mapping[str, Verdict]):
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f'<tr><td style="color:{_COLOURS[v.mark]};font-weight:bold">{v.mark}</td>'
+            f'<tr><td style="{_style(v)}">{v.mark}</td>'
             f'<td style="text-align:left"><code>{escape(n)}</code></td>'
             f'<td style="text-align:left;white-space:nowrap">{v.label}</td>'
             f'<td style="text-align:left">{escape(v.says)}</td></tr>'
@@ -144,3 +144,7 @@ class Report(Mapping[str, Verdict]):
             f'<table role="status"><thead>{head}</thead><tbody>{rows}</tbody></table>'
             f"<p><strong>{escape(self.says)}</strong></p>"
         )
+
+
+def _style(verdict: Verdict) -> str:
+    return f"color:{_COLOURS[verdict.mark]};font-weight:bold"

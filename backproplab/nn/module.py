@@ -160,8 +160,8 @@ class Module:
         Raises:
             NameLookupError: if names are missing or unexpected. The message lists them
                 apart, and wrong shapes too.
-            ShapeError, DTypeError: if the names are right, and shapes or kinds of number
-                are not; strict or not.
+            ShapeError, DTypeError: if the names are right, and shapes or kinds of
+                number are not; strict or not.
         """
         return load(type(self).__name__, _slots(self, "", ()), state, strict)
 

@@ -28,6 +28,7 @@ from . import (
     reduction,
     shape,
     special,
+    spectrum,
     transcendental,
 )
 
@@ -45,6 +46,7 @@ _FIELDS = (
     linalg,
     contraction,
     decomposition,
+    spectrum,
     shape,
     joining,
     rearranging,

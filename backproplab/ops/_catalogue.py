@@ -56,7 +56,7 @@ def _flows(op: Primitive, k: int) -> bool:
 
 
 def _remembers(op: Primitive, letter: str, names: Any) -> list[str]:
-    """Name the values that the rules read, all of them where the rule is a joint one."""
+    """Name the values that the rules read: all, where the rule is a joint one."""
     operands = [letter, *names]
     read: set[int] = set()
     for k in range(len(names)):

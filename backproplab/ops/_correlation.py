@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import RangeError, ShapeError
+from ._rows import wide
 from ._windows import Axis, check_fit, each_axis, padded
 
 
@@ -57,7 +58,8 @@ def plan_of(
         )
     )
     check_fit(op, moves)
-    return Plan(*((Axis.of(1, 1), *moves)[-2:]), groups, per_group, o // groups)
+    rows, columns = (Axis.of(1, 1), *moves)[-2:]
+    return Plan(rows, columns, groups, per_group, o // groups)
 
 
 def _named_padding(
@@ -76,12 +78,6 @@ def _named_padding(
         )
     extra = [d * (k - 1) for k, d in zip(kernel, dilations, strict=True)]
     return [(e // 2, e - e // 2) for e in extra]  # the odd one behind, as in PyTorch
-
-
-def wide(x: Any) -> np.ndarray:
-    """The array, in float32 if it is float16."""
-    x = np.asarray(x)
-    return x.astype(np.float32) if x.dtype == np.float16 else x
 
 
 def laid(x: Any, dims: int) -> np.ndarray:
@@ -105,7 +101,7 @@ def _columns(x: np.ndarray, plan: Plan) -> np.ndarray:
     x = padded(x, plan.rows, plan.columns)
     _, h, w, n = x.shape
     x = x.reshape(plan.groups, plan.channels, h, w, n).swapaxes(1, 2)
-    kernel, count = plan.columns.kernel, plan.columns.count
+    kernel, count = plan.columns.kernel, plan.columns.positions
     out = np.empty((*x.shape[:3], kernel, count, n), x.dtype)
     for j in range(kernel):
         out[:, :, :, j] = x[:, :, :, plan.columns.places(j)]
@@ -127,24 +123,24 @@ def _rows(columns: np.ndarray, position: int, plan: Plan) -> np.ndarray:
 
 def correlate(x: np.ndarray, w: Any, plan: Plan) -> np.ndarray:
     columns, matrices = _columns(x, plan), _matrices(w, plan)
-    h, run = plan.rows.count, columns.shape[-1]
+    h, run = plan.rows.positions, columns.shape[-1]
     y = np.empty(
         (plan.groups, plan.features, h, run), np.result_type(columns, matrices)
     )
     for i in range(h):
         np.matmul(matrices, _rows(columns, i, plan), out=y[:, :, i])
-    return y.reshape(-1, h, plan.columns.count, x.shape[-1])
+    return y.reshape(-1, h, plan.columns.positions, x.shape[-1])
 
 
 def correlate_with(x: np.ndarray, g: np.ndarray, plan: Plan) -> np.ndarray:
     """The gradient of the kernel, (o, c, i, j): each place of x meets its g."""
     columns, rows, groups = _columns(x, plan), plan.rows, plan.groups
-    g = g.reshape(groups, plan.features, rows.count, -1)
+    g = g.reshape(groups, plan.features, rows.positions, -1)
     run, shape = columns.shape[-1], (rows.kernel, columns.shape[2], plan.features)
     out = np.zeros((groups, *shape), np.result_type(columns, g))
     # few features make a thin matrix product: take several rows of outputs together
     many = max(1, 24 // plan.features) if rows.dilation == 1 else 1
-    for i in range(0, rows.count, many):
+    for i in range(0, rows.positions, many):
         part = g[:, :, i : i + many]
         more = (part.shape[2] - 1) * rows.stride
         start = i * rows.stride
@@ -165,15 +161,15 @@ def spread(g: np.ndarray, w: Any, plan: Plan) -> np.ndarray:
     """The gradient of the input, (c, h, w, n): each g goes where its window read."""
     n, rows, columns = g.shape[-1], plan.rows, plan.columns
     matrices = _matrices(w, plan).swapaxes(1, 2)
-    g = g.reshape(plan.groups, plan.features, rows.count, -1)
+    g = g.reshape(plan.groups, plan.features, rows.positions, -1)
     per_row = (plan.groups, -1, plan.channels * columns.kernel, g.shape[-1])
     read = np.zeros(
         (plan.groups, rows.padded, *per_row[2:]), np.result_type(g, matrices)
     )
-    for i in range(rows.count):
+    for i in range(rows.positions):
         read[:, rows.window(i)] += (matrices @ g[:, :, i]).reshape(per_row)
     read = read.reshape(
-        plan.groups, rows.padded, plan.channels, columns.kernel, columns.count, n
+        plan.groups, rows.padded, plan.channels, columns.kernel, columns.positions, n
     ).swapaxes(1, 2)
     out = np.zeros((*read.shape[:3], columns.padded, n), read.dtype)
     for j in range(columns.kernel):

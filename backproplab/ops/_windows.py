@@ -12,7 +12,7 @@ class Axis(NamedTuple):
     """An axis of ``size`` places, padded, over which a window of ``kernel`` moves.
 
     The window's places are ``dilation`` apart, so that it reaches over ``span``; it
-    moves by ``stride`` and fits in ``count`` positions.
+    moves by ``stride`` and stands in ``positions``, one after another.
     """
 
     size: int
@@ -23,7 +23,7 @@ class Axis(NamedTuple):
     after: int
     padded: int
     span: int
-    count: int
+    positions: int
 
     @classmethod
     def of(
@@ -37,8 +37,10 @@ class Axis(NamedTuple):
     ) -> "Axis":
         """Lay a window over an axis."""
         padded, span = before + size + after, dilation * (kernel - 1) + 1
-        count = (padded - span) // stride + 1
-        return cls(size, kernel, stride, dilation, before, after, padded, span, count)
+        positions = (padded - span) // stride + 1
+        return cls(
+            size, kernel, stride, dilation, before, after, padded, span, positions
+        )
 
     @property
     def inside(self) -> slice:
@@ -48,7 +50,7 @@ class Axis(NamedTuple):
     def places(self, k: int) -> slice:
         """Where the window's k-th place stands, over all its positions."""
         first = k * self.dilation
-        return slice(first, first + (self.count - 1) * self.stride + 1, self.stride)
+        return slice(first, first + (self.positions - 1) * self.stride + 1, self.stride)
 
     def window(self, position: int) -> slice:
         """All places of the window in one position."""
@@ -70,7 +72,7 @@ def each_axis(op: str, name: str, value: Any, dims: int, least: int = 1) -> Any:
     """Bring a number, or one for each axis, to a tuple.
 
     Raises:
-        ShapeError: if their count is not that of the axes.
+        ShapeError: if their positions is not that of the axes.
         RangeError: if one is less than ``least``.
     """
     if isinstance(value, int):
@@ -92,7 +94,7 @@ def check_fit(op: str, axes: tuple[Axis, ...]) -> None:
     Raises:
         ShapeError: with the sizes.
     """
-    if any(axis.count < 1 for axis in axes):
+    if any(axis.positions < 1 for axis in axes):
         spans, sizes = tuple(a.span for a in axes), tuple(a.padded for a in axes)
         raise ShapeError(
             f"{op}: the window reaches over {spans} places and the padded input has "
@@ -134,7 +136,9 @@ class Windows(NamedTuple):
     def tile(self) -> bool:
         """Whether every place, padding included, stands in exactly one window."""
         return all(
-            a.stride == a.kernel and a.dilation == 1 and a.count * a.stride == a.padded
+            a.stride == a.kernel
+            and a.dilation == 1
+            and a.positions * a.stride == a.padded
             for a in self
         )
 
@@ -173,7 +177,7 @@ def windows_of(
         if ceil_mode:
             # one more position, if it begins inside; places beyond the end are padding
             over = -(axis.padded - axis.span) % s
-            if over and axis.count * s < size + p:
+            if over and axis.positions * s < size + p:
                 axis = Axis.of(size, k, s, d, p, p + over)
         axes.append(axis)
     check_fit(op, tuple(axes))

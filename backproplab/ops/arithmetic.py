@@ -267,6 +267,25 @@ def where(condition, x, y):
     return np.where(condition, x, y)
 
 
+@implements(np.select)
+def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
+    """Of several choices the first whose condition holds, made of ``where``.
+
+    Args:
+        condlist: boolean arrays.
+        choicelist: for each an array that broadcasts against it.
+        default: what stands where no condition holds.
+
+    >>> x = np.array([-2.0, 0.5, 3.0])
+    >>> select([x < 0, x < 1], [-x, x * x], default=1.0).tolist()
+    [2.0, 0.25, 1.0]
+    """
+    y = default
+    for condition, choice in zip(condlist[::-1], choicelist[::-1], strict=True):
+        y = where(condition, choice, y)
+    return y
+
+
 @elementwise(lambda _y, x, **_: np.isfinite(x), numpy=np.nan_to_num)
 def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     """Numbers in place of NaN and infinity; what was replaced has slope 0.

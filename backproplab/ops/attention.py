@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import RangeError, ShapeError
 from ..primitive import primitive
-from ._correlation import wide
+from ._rows import row_dot, row_max, row_sum, wide
 from .activation import softmax
 from .lookup import _keep_mask
 
@@ -42,9 +42,9 @@ def _softmax(s: Any) -> Any:
     """The op on tensors; in place on an array of our own."""
     if not isinstance(s, np.ndarray):
         return softmax(s, axis=-1)
-    s -= np.max(s, axis=-1, keepdims=True)
+    s -= row_max(s)
     np.exp(s, out=s)
-    s /= (s @ np.ones(s.shape[-1], s.dtype))[..., None]
+    s /= row_sum(s)
     return s
 
 
@@ -63,7 +63,7 @@ def _weights(q: Any, k: Any, mask: Any, causal: bool, scale: float) -> Any:
 def _centred(t: Any, p: Any) -> Any:
     """Multiply by the softmax's Jacobian, which is symmetric."""
     both = isinstance(t, np.ndarray) and isinstance(p, np.ndarray)
-    along = np.vecdot(t, p)[..., None] if both else np.sum(t * p, -1, keepdims=True)
+    along = row_dot(t, p) if both else np.sum(t * p, -1, keepdims=True)
     return p * (t - along)
 
 

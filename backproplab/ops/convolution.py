@@ -17,8 +17,8 @@ from ._correlation import (
     laid,
     plan_of,
     spread,
-    wide,
 )
+from ._rows import row_sum, wide
 
 
 def _geometry(rng: np.random.Generator, transposed: bool) -> Any:
@@ -29,11 +29,17 @@ def _geometry(rng: np.random.Generator, transposed: bool) -> Any:
     return inputs, {"shape": shapes[2], **options}
 
 
+def _input_y(g, _y, w, *, shape, **options):
+    return _conv(g, w, **options)
+
+
+def _input_w(g, y, _w, *, shape, **options):
+    return conv_kernel(g, y, shape=np.shape(_w), **options)
+
+
 @linear(
-    lambda g, _y, w, *, shape, **options: _conv(g, w, **options),
-    lambda g, y, _w, *, shape, **options: conv_kernel(
-        g, y, shape=np.shape(_w), **options
-    ),
+    _input_y,
+    _input_w,
     cast="low",
     example=lambda rng: _geometry(rng, transposed=True),
 )
@@ -85,13 +91,11 @@ def _value(op: str, x: Any, w: Any, b: Any, *options: Any) -> Any:
     return delivered(y, dims, x, dtype)
 
 
-def _shift_gradient(g, _y, _x, w, _b, **_):
+def _shift_gradient(g, _y, _x, _w, _b, **_):
     """Sum over all but the channels."""
-    axis = np.ndim(g) - (np.ndim(w) - 1)
+    axis = np.ndim(g) - (np.ndim(_w) - 1)
     if isinstance(g, np.ndarray) and axis:
-        rows = np.moveaxis(g, 0, -1).reshape(g.shape[1], -1)
-        rows = wide(rows)
-        return rows @ np.ones(rows.shape[1], rows.dtype)
+        return row_sum(wide(np.moveaxis(g, 0, -1).reshape(g.shape[1], -1)))[:, 0]
     return np.sum(g, axis=tuple(k for k in range(np.ndim(g)) if k != axis))
 
 

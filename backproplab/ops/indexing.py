@@ -8,8 +8,12 @@ from ..errors import ShapeError
 from ..primitive import implements, linear, primitive
 
 
+def _put_back(g, _x, *, index):
+    return scatter(g, index=index, shape=np.shape(_x))
+
+
 @linear(
-    lambda g, x, *, index: scatter(g, index=index, shape=np.shape(x)),
+    _put_back,
     example=lambda rng: (
         (rng.normal(size=(4, 3)),),
         {"index": (np.array([0, 2, 2]), slice(1, None))},
@@ -66,7 +70,7 @@ def _untake(g: Any, x: Any, indices: Any, axis: Any, mode: str) -> Any:
 
 
 @linear(
-    lambda g, x, indices, *, axis, mode: _untake(g, x, indices, axis, mode),
+    lambda g, _x, indices, *, axis, mode: _untake(g, _x, indices, axis, mode),
     None,
     numpy=np.take,
     example=lambda rng: (
@@ -101,7 +105,7 @@ def _untake_along(g: Any, x: Any, indices: Any, axis: Any) -> Any:
 
 
 @linear(
-    lambda g, x, indices, *, axis: _untake_along(g, x, indices, axis),
+    lambda g, _x, indices, *, axis: _untake_along(g, _x, indices, axis),
     None,
     numpy=np.take_along_axis,
     example=lambda rng: (
@@ -147,7 +151,7 @@ def _scatter_add_jvp(
 @primitive(
     lambda g, _y, _x, _index, _source, **_: g,
     None,
-    lambda g, _y, _x, index, source, *, axis: _gather_source(g, index, source, axis),
+    lambda g, _y, _x, index, _source, *, axis: _gather_source(g, index, _source, axis),
     jvp=_scatter_add_jvp,
     example=lambda rng: (
         (

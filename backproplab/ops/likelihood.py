@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import DTypeError, RangeError, ShapeError
 from ..primitive import primitive
+from ._rows import row_max, row_sum, wide
 from .loss import _check_reduction
 
 
@@ -53,9 +54,7 @@ def _spread(g: Any, x: Any, reduction: str, total: float) -> Any:
 def _gathered(rows: Any, reduction: str, total: float) -> Any:
     if reduction == "none":
         return rows
-    if reduction == "sum":
-        return np.sum(rows)
-    return np.sum(rows) / (total or np.nan)
+    return rows.sum() if reduction == "sum" else rows.sum() / (total or np.nan)
 
 
 def _log_softmax(x: Any) -> Any:
@@ -139,22 +138,33 @@ def cross_entropy(
             "it must lie between 0 and 1."
         )
     x, wide, whole = _checked("cross_entropy", x, target, weight, ignore_index)
-    axis = _class_axis(x)
-    z = wide - np.max(wide, axis=axis, keepdims=True)
-    p = np.exp(z)
-    scale = np.sum(p, axis=axis, keepdims=True)
-    p /= scale
-    if whole and np.ndim(x) == 2 and weight is None and not label_smoothing:
-        rows, total = np.arange(len(x)), float(len(x))
-        losses = np.log(scale[:, 0]) - z[rows, target]
-        p[rows, target] -= 1
+    if whole and x.ndim == 2 and weight is None and not label_smoothing and x.size:
+        losses, saved = _of_rows(wide, target)
     else:
         shares, total = _shares(wide, target, weight, ignore_index, label_smoothing)
-        z -= np.log(scale)
-        losses = -np.sum(_times(shares, z), axis=axis)
+        axis = _class_axis(x)
+        z = wide - np.max(wide, axis=axis, keepdims=True)
+        p = np.exp(z)
+        scale = np.sum(p, axis=axis, keepdims=True)
+        p /= scale
         p *= np.sum(shares, axis=axis, keepdims=True)
         p -= shares
-    return _gathered(losses, reduction, total).astype(x.dtype), (p, total)
+        losses = -np.sum(_times(shares, z - np.log(scale)), axis=axis)
+        saved = p, total
+    return _gathered(losses, reduction, saved[1]).astype(x.dtype), saved
+
+
+def _of_rows(x: np.ndarray, labels: np.ndarray) -> Any:
+    """The usual case, (n, k) scores and (n,) labels that all count, without detours."""
+    n, k = x.shape
+    at = np.arange(0, n * k, k) + labels.astype(np.intp, copy=False)
+    z = x - row_max(x)
+    picked = z.reshape(-1)[at]
+    p = np.exp(z, out=z)
+    scale = row_sum(p)
+    p /= scale
+    p.reshape(-1)[at] -= 1
+    return np.log(scale[:, 0]) - picked, (p, float(n))
 
 
 def _nll_x(g, _y, x, target, *, weight, ignore_index, reduction):
@@ -222,7 +232,7 @@ def _checked(
             help="`target.astype(int)`." if whole else "`target.astype(float)`.",
         )
     # seen as unsigned, a negative number is too large
-    if whole and target.size and np.max(target.astype(np.uintp)) >= k:
+    if whole and target.size and target.astype(np.uintp).max() >= k:
         known = target[target != ignore_index]
         if known.size and (known.min() < 0 or known.max() >= k):
             raise RangeError(
@@ -236,4 +246,4 @@ def _checked(
         whole = not np.any(target == ignore_index)
     if x.dtype.kind != "f":
         x = x.astype(float)
-    return x, x.astype(np.float32) if x.dtype == np.float16 else x, whole
+    return x, wide(x), whole

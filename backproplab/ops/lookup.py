@@ -14,10 +14,10 @@ def _kept(ids: np.ndarray, w: Any, padding_idx: int | None) -> Any:
     return 1 if padding_idx is None else (ids != padding_idx % len(w))[..., None]
 
 
-def _embedding_rule(g, _y, ids, w, *, padding_idx):
+def _embedding_rule(g, _y, ids, _w, *, padding_idx):
     ids = np.asarray(ids)
-    rows = g if padding_idx is None else g * _kept(ids, w, padding_idx)
-    return scatter(rows, index=(ids,), shape=np.shape(w))
+    rows = g if padding_idx is None else g * _kept(ids, _w, padding_idx)
+    return scatter(rows, index=(ids,), shape=np.shape(_w))
 
 
 def _embedding_jvp(t, _y, ids, w, *, padding_idx):

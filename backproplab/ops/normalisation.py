@@ -1,149 +1,22 @@
-"""Normalisations: numbers brought to mean 0 and variance 1, each over its own axes.
-
-They share one Jacobian. With z = (x - mean) s and s = 1/sqrt(var + eps),
-
-    dz = s (dx - mean(dx) - z mean(z dx)),
-
-which is symmetric, so gradients and tangents go through the same function.
-"""
+"""Normalisations: numbers brought to mean 0 and variance 1, each over its own axes."""
 
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..errors import RangeError, ShapeError
 from ..primitive import primitive
+from ._rows import wide
+from ._standardise import Layout, dot_of, pull, push, sum_of, value
 
 
-class _Layout(NamedTuple):
-    """Where the statistics are taken and where the weights act.
-
-    ``rows`` is the shape in which they are taken over ``axes``; ``places`` the shape in
-    which weights of shape ``weights`` act, each on all numbers along ``over``.
-    """
-
-    rows: tuple[int, ...]
-    axes: tuple[int, ...]
-    places: tuple[int, ...]
-    weights: tuple[int, ...]
-    over: tuple[int, ...]
-    centred: bool = True
-
-    @property
-    def count(self) -> int:
-        """How many numbers share a mean."""
-        return prod(self.rows[axis] for axis in self.axes)
-
-
-def _sum(x: Any, axes: tuple[int, ...]) -> Any:
-    """Sum with the axes kept; a product with ones is faster than np.sum."""
-    if isinstance(x, np.ndarray) and x.dtype != np.float16:
-        if axes == (0,):
-            return (np.ones(len(x), x.dtype) @ x)[None]
-        x, axes = (x @ np.ones(x.shape[-1], x.dtype))[..., None], axes[:-1]
-        if not axes:
-            return x
-    return np.sum(x, axis=axes, keepdims=True)
-
-
-def _dot(x: Any, y: Any, axes: tuple[int, ...]) -> Any:
-    """Sum of the products, with the axes kept."""
-    if axes == (0,) or not (isinstance(x, np.ndarray) and isinstance(y, np.ndarray)):
-        return _sum(x * y, axes)
-    x = np.vecdot(x, y)[..., None]
-    return np.sum(x, axis=axes[:-1], keepdims=True) if axes[:-1] else x
-
-
-def _standardise(x: Any, layout: _Layout, eps: float, known: Any = None) -> Any:
-    """Give z and s; ``known`` may hold mean and variance, with the axes kept."""
-    n, axes = layout.count, layout.axes
-    mean, variance = known or (None, None)
-    x = np.reshape(x, layout.rows)
-    if layout.centred:
-        x = x - (_sum(x, axes) / n if mean is None else mean)
-    s = 1 / np.sqrt((_dot(x, x, axes) / n if variance is None else variance) + eps)
-    return x * s, s
-
-
-def _through(t: Any, z: Any, s: Any, layout: _Layout, sums: Any = None) -> Any:
-    """Multiply by the Jacobian; ``sums`` may hold the sums of t and of z t."""
-    n, axes = layout.count, layout.axes
-    total, along = sums or (None, None)
-    out = z * ((_dot(z, t, axes) if along is None else along) / -n)
-    out += t  # out is ours, so in place
-    if layout.centred:
-        out -= (_sum(t, axes) if total is None else total) / n
-    out *= s
-    return out
-
-
-def _wide(x: Any) -> Any:
-    """Statistics of float16 are taken in float32."""
-    dtype = np.result_type(x)
-    return x.astype(np.float32) if dtype == np.float16 else x
-
-
-def _value(
-    x: Any, weight: Any, bias: Any, layout: _Layout, eps: float, known: Any = None
-) -> Any:
-    z, s = _standardise(_wide(x), layout, eps, known)
-    y = np.reshape(z, layout.places)
-    if weight is not None:
-        y = y * np.reshape(weight, layout.weights)
-    if bias is not None:
-        y = y + np.reshape(bias, layout.weights)
-    dtype = np.result_type(*(a for a in (x, weight, bias) if a is not None))
-    return np.reshape(y, np.shape(x)).astype(dtype, copy=False), (z, s)
-
-
-def _pull(
-    g: Any, x: Any, weight: Any, bias: Any, layout: _Layout, eps: float, saved: Any
-) -> list[Any]:
-    z, s = saved or _standardise(_wide(x), layout, eps)
-    places, over = layout.places, layout.over
-    g = np.reshape(_wide(g), places)
-    w = None if weight is None else np.reshape(weight, layout.weights)
-    sums = None
-    if bias is not None or over == layout.axes:
-        sums = _sum(g, over), _dot(np.reshape(z, places), g, over)
-    elif weight is not None:
-        sums = None, _dot(np.reshape(z, places), g, over)
-    if over == layout.axes:  # each weight is constant along the axes: it joins s
-        dx = _through(g, z, s if w is None else s * w, layout, sums)
-    else:
-        t = np.reshape(g if w is None else g * w, layout.rows)
-        dx = _through(t, z, s, layout)
-    dx = np.reshape(dx, np.shape(x))
-    return [
-        dx,
-        None if weight is None else np.reshape(sums[1], np.shape(weight)),
-        None if bias is None else np.reshape(sums[0], np.shape(bias)),
-    ]
-
-
-def _push(t: Any, x: Any, weight: Any, layout: _Layout, eps: float, saved: Any) -> Any:
-    z, s = saved or _standardise(_wide(x), layout, eps)
-    terms = []
-    if t[0] is not None:
-        dz = _through(np.reshape(t[0], layout.rows), z, s, layout)
-        dz = np.reshape(dz, layout.places)
-        terms.append(dz if weight is None else dz * np.reshape(weight, layout.weights))
-    if t[1] is not None:
-        z = np.reshape(z, layout.places)
-        terms.append(z * np.reshape(t[1], layout.weights))
-    if t[2] is not None:
-        terms.append(np.reshape(t[2], layout.weights))
-    total = np.broadcast_to(sum(terms[1:], terms[0]), layout.places)
-    return np.reshape(total, np.shape(x))
-
-
-def _by_feature(x: Any) -> _Layout:
+def _by_feature(x: Any) -> Layout:
     n, d, *rest = np.shape(x)
     if not rest:
-        return _Layout((n, d), (0,), (n, d), (d,), (0,))
+        return Layout((n, d), (0,), (n, d), (d,), (0,))
     shape = (n, d, prod(rest))
-    return _Layout(shape, (0, 2), shape, (d, 1), (0, 2))
+    return Layout(shape, (0, 2), shape, (d, 1), (0, 2))
 
 
 def moments(x: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -153,18 +26,18 @@ def moments(x: Any) -> tuple[np.ndarray, np.ndarray]:
         x: array (n, d) or (n, d, ...); no gradient flows.
     """
     layout = _by_feature(x)
-    rows = np.reshape(_wide(x), layout.rows)
-    mean = _sum(rows, layout.axes) / layout.count
+    rows = np.reshape(wide(x), layout.rows)
+    mean = sum_of(rows, layout.axes) / layout.sharing
     rows = rows - mean
-    variance = _dot(rows, rows, layout.axes) / layout.count
+    variance = dot_of(rows, rows, layout.axes) / layout.sharing
     return mean.reshape(-1), variance.reshape(-1)
 
 
 @primitive(
-    vjp=lambda g, _y, x, gamma, beta, *, wrt, eps, saved, **_: _pull(
+    vjp=lambda g, _y, x, gamma, beta, *, wrt, eps, saved, **_: pull(
         g, x, gamma, beta, _by_feature(x), eps, saved
     ),
-    jvp=lambda t, _y, x, gamma, _beta, *, eps, saved=None, **_: _push(
+    jvp=lambda t, _y, x, gamma, _beta, *, eps, saved=None, **_: push(
         t, x, gamma, _by_feature(x), eps, saved
     ),
     inputs=3,
@@ -210,20 +83,20 @@ def batch_norm(x, gamma, beta, *, eps=1e-5, moments=None):
     _check_weights("batch_norm", x, d, gamma=gamma, beta=beta)
     if moments is not None:
         moments = [np.reshape(m, layout.weights) for m in moments]
-    return _value(x, gamma, beta, layout, eps, moments)
+    return value(x, gamma, beta, layout, eps, moments)
 
 
-def _by_row(x: Any, normalized_shape: Any, centred: bool = True) -> _Layout:
+def _by_row(x: Any, normalized_shape: Any, centred: bool = True) -> Layout:
     d = prod(_sizes(normalized_shape))
     n = np.size(x) // d if d else 0
-    return _Layout((n, d), (1,), (n, d), (d,), (0,), centred)
+    return Layout((n, d), (1,), (n, d), (d,), (0,), centred)
 
 
 @primitive(
-    vjp=lambda g, _y, x, weight, bias, *, wrt, normalized_shape, eps, saved: _pull(
+    vjp=lambda g, _y, x, weight, bias, *, wrt, normalized_shape, eps, saved: pull(
         g, x, weight, bias, _by_row(x, normalized_shape), eps, saved
     ),
-    jvp=lambda t, _y, x, weight, _bias, *, normalized_shape, eps, saved=None: _push(
+    jvp=lambda t, _y, x, weight, _bias, *, normalized_shape, eps, saved=None: push(
         t, x, weight, _by_row(x, normalized_shape), eps, saved
     ),
     inputs=3,
@@ -239,7 +112,7 @@ def _layer_norm(x, weight, bias, *, normalized_shape, eps=1e-5):
     """Normalise each example over its own last axes: z, then weight z + bias."""
     shape = _check_tail("layer_norm", x, normalized_shape)
     _check_weights("layer_norm", x, shape, weight=weight, bias=bias)
-    return _value(x, weight, bias, _by_row(x, shape), eps)
+    return value(x, weight, bias, _by_row(x, shape), eps)
 
 
 def layer_norm(
@@ -269,18 +142,18 @@ def layer_norm(
     return _layer_norm(x, weight, bias, normalized_shape=normalized_shape, eps=eps)
 
 
-def _by_group(x: Any, num_groups: int) -> _Layout:
+def _by_group(x: Any, num_groups: int) -> Layout:
     n, c, *rest = np.shape(x)
     length = prod(rest)
     rows = (n * num_groups, c // num_groups * length)
-    return _Layout(rows, (1,), (n, c, length), (c, 1), (0, 2))
+    return Layout(rows, (1,), (n, c, length), (c, 1), (0, 2))
 
 
 @primitive(
-    vjp=lambda g, _y, x, weight, bias, *, wrt, num_groups, eps, saved: _pull(
+    vjp=lambda g, _y, x, weight, bias, *, wrt, num_groups, eps, saved: pull(
         g, x, weight, bias, _by_group(x, num_groups), eps, saved
     ),
-    jvp=lambda t, _y, x, weight, _bias, *, num_groups, eps, saved=None: _push(
+    jvp=lambda t, _y, x, weight, _bias, *, num_groups, eps, saved=None: push(
         t, x, weight, _by_group(x, num_groups), eps, saved
     ),
     inputs=3,
@@ -304,7 +177,7 @@ def _group_norm(x, weight, bias, *, num_groups, eps=1e-5):
             f"group_norm: num_groups is {num_groups}; it must divide the {c} channels."
         )
     _check_weights("group_norm", x, (c,), weight=weight, bias=bias)
-    return _value(x, weight, bias, _by_group(x, num_groups), eps)
+    return value(x, weight, bias, _by_group(x, num_groups), eps)
 
 
 def group_norm(
@@ -330,10 +203,10 @@ def group_norm(
 
 
 @primitive(
-    vjp=lambda g, _y, x, weight, *, wrt, normalized_shape, eps, saved: _pull(
+    vjp=lambda g, _y, x, weight, *, wrt, normalized_shape, eps, saved: pull(
         g, x, weight, None, _by_row(x, normalized_shape, False), _floor(eps, x), saved
     ),
-    jvp=lambda t, _y, x, weight, *, normalized_shape, eps, saved=None: _push(
+    jvp=lambda t, _y, x, weight, *, normalized_shape, eps, saved=None: push(
         (*t, None),
         x,
         weight,
@@ -354,7 +227,7 @@ def _rms_norm(x, weight, *, normalized_shape, eps=None):
     """Divide each example by its root mean square: z, then weight z."""
     shape = _check_tail("rms_norm", x, normalized_shape)
     _check_weights("rms_norm", x, shape, weight=weight)
-    return _value(x, weight, None, _by_row(x, shape, False), _floor(eps, x))
+    return value(x, weight, None, _by_row(x, shape, False), _floor(eps, x))
 
 
 def rms_norm(

@@ -7,8 +7,8 @@ from ..primitive import linear
 from ._windows import each_axis, windows_of
 
 
-def _patch_rule(g, x, **options):
-    return fold(g, np.shape(x)[-2:], **options)
+def _patch_rule(g, _x, **options):
+    return fold(g, np.shape(_x)[-2:], **options)
 
 
 @linear(
@@ -34,7 +34,7 @@ def unfold(x, kernel_size, dilation=1, padding=0, stride=1):
     return patches.reshape(
         *x.shape[:-3],
         x.shape[-3] * patches.shape[-3],
-        windows.rows.count * windows.columns.count,
+        windows.rows.positions * windows.columns.positions,
     )
 
 
@@ -62,8 +62,8 @@ def fold(y, output_size, kernel_size, dilation=1, padding=0, stride=1):
     size = each_axis("fold", "output_size", output_size, 2)
     kernels = each_axis("fold", "kernel_size", kernel_size, 2)
     windows = windows_of("fold", (1, *size), kernel_size, stride, padding, dilation)
-    count, area = windows.rows.count, kernels[0] * kernels[1]
-    positions = count * windows.columns.count
+    count, area = windows.rows.positions, kernels[0] * kernels[1]
+    positions = count * windows.columns.positions
     shape = np.shape(y)
     if len(shape) not in (2, 3) or shape[-1] != positions or shape[-2] % area:
         raise ShapeError(
@@ -71,7 +71,7 @@ def fold(y, output_size, kernel_size, dilation=1, padding=0, stride=1):
             f"has {area} places and {positions} positions."
         )
     lead = (*shape[:-2], shape[-2] // area)
-    patches = np.reshape(y, (*lead, area, count, windows.columns.count))
+    patches = np.reshape(y, (*lead, area, count, windows.columns.positions))
     out = np.zeros((*lead, windows.rows.padded, windows.columns.padded), y.dtype)
     for k, read in enumerate(windows.reads()):
         out[read] += patches[..., k, :, :]

@@ -20,10 +20,14 @@ def _check_half(op: str, kernel_size: Any, padding: Any) -> None:
 
 
 def _pick_all(x: np.ndarray, windows: Windows, hits: Any = None) -> np.ndarray:
-    x, out = windows.padded(x), None
-    for k, read in enumerate(windows.reads()):
-        part = x[read] if hits is None else x[read] * hits[k]
-        out = part + 0 if out is None else np.add(out, part, out=out)
+    x = windows.padded(x)
+    parts = [
+        x[read] if hits is None else x[read] * hits[k]
+        for k, read in enumerate(windows.reads())
+    ]
+    out = parts[0].copy(order="K")
+    for part in parts[1:]:
+        out += part
     return out
 
 
@@ -45,8 +49,12 @@ def _put_all(g: np.ndarray, windows: Windows, hits: Any = None) -> np.ndarray:
     return out[windows.inside]
 
 
+def _put_back(g, _x, **where):
+    return put_windows(g, **where)
+
+
 @linear(
-    lambda g, _x, **where: put_windows(g, **where),
+    _put_back,
     example=lambda rng: (
         (rng.normal(size=(2, 5, 4)),),
         {"windows": windows_of("pick_windows", (2, 5, 4), 2, 1)},
@@ -142,7 +150,7 @@ def _divisors(
 
 def _places(axis: Axis, with_padding: bool) -> np.ndarray:
     """How many places each position counts; those that ceil_mode adds never count."""
-    start = np.arange(axis.count) * axis.stride
+    start = np.arange(axis.positions) * axis.stride
     end = start + axis.kernel
     if with_padding:
         return np.minimum(end, axis.size + 2 * axis.before) - start
@@ -157,8 +165,8 @@ def _avg_options(x: Any, options: dict[str, Any]) -> Any:
     return windows, _divisors(windows, *padding, x.dtype)
 
 
-def _avg_rule(g, x, **options):
-    windows, divisors = _avg_options(x, options)
+def _avg_rule(g, _x, **options):
+    windows, divisors = _avg_options(_x, options)
     return put_windows(g / divisors, windows=windows)
 
 

@@ -90,7 +90,7 @@ def _fill_diagonal(g: Any, x: Any, offset: int, axis1: int, axis2: int) -> Any:
 
 
 @linear(
-    lambda g, x, **where: _fill_diagonal(g, x, **where),
+    lambda g, _x, **where: _fill_diagonal(g, _x, **where),
     numpy=np.diagonal,
     example=_example(3, 2, 4, offset=1, axis1=-1, axis2=0),
 )
@@ -100,8 +100,8 @@ def diagonal(x, offset=0, axis1=0, axis2=1):
 
 
 @linear(
-    lambda g, x, *, k: (
-        np.diag(g, k) if np.ndim(x) == 1 else _fill_diagonal(g, x, k, 0, 1)
+    lambda g, _x, *, k: (
+        np.diag(g, k) if np.ndim(_x) == 1 else _fill_diagonal(g, _x, k, 0, 1)
     ),
     numpy=np.diag,
     example=_example(3, 4, k=-1),
@@ -112,7 +112,7 @@ def diag(x, k=0):
 
 
 @linear(
-    lambda g, x, *, k: np.reshape(np.diag(g, k), np.shape(x)),
+    lambda g, _x, *, k: np.reshape(np.diag(g, k), np.shape(_x)),
     numpy=np.diagflat,
     example=_example(2, 2, k=1),
 )
@@ -132,7 +132,7 @@ def _untile(g: Any, x: Any, reps: Any) -> Any:
 
 
 @linear(
-    lambda g, x, *, reps: _untile(g, x, reps),
+    lambda g, _x, *, reps: _untile(g, _x, reps),
     numpy=np.tile,
     example=_example(2, 3, reps=(2, 1, 2)),
 )
@@ -156,7 +156,7 @@ def _unrepeat(g: Any, x: Any, repeats: Any, axis: Any) -> Any:
 
 
 @linear(
-    lambda g, x, *, repeats, axis: _unrepeat(g, x, repeats, axis),
+    lambda g, _x, *, repeats, axis: _unrepeat(g, _x, repeats, axis),
     numpy=np.repeat,
     example=_example(2, 3, repeats=[2, 0, 3], axis=1),
 )
@@ -181,8 +181,10 @@ def _widths(pad_width: Any, rank: int) -> list[tuple[int, int]]:
         for axis, width in pad_width.items():
             pairs[axis] = tuple(np.broadcast_to(width, 2).tolist())
         return pairs
-    pairs = np.broadcast_to(np.asarray(pad_width), (rank, 2))
-    return [tuple(pair) for pair in pairs.tolist()]
+    return [
+        (before, after)
+        for before, after in np.broadcast_to(np.asarray(pad_width), (rank, 2)).tolist()
+    ]
 
 
 def _unpad(g: Any, x: Any, pad_width: Any, mode: str) -> Any:
@@ -198,18 +200,18 @@ def _unpad(g: Any, x: Any, pad_width: Any, mode: str) -> Any:
     # one axis after another: the padding reads some places several times
     for axis, (n, width) in enumerate(zip(shape, widths, strict=True)):
         if any(width):
-            index = np.pad(np.arange(n), width, mode=mode)
+            index = np.pad(np.arange(n), width, mode)  # type: ignore[call-overload]
             now = (*np.shape(g)[:axis], n, *np.shape(g)[axis + 1 :])
             g = scatter(g, index=(*(slice(None),) * axis, index), shape=now)
     return g
 
 
 def _pad_jvp(t: Any, _y: Any, _x: Any, *, pad_width: Any, mode: str, **_: Any) -> Any:
-    return np.pad(t[0], pad_width, mode)
+    return np.pad(t[0], pad_width, mode)  # type: ignore[call-overload]
 
 
 @primitive(
-    lambda g, _y, x, *, pad_width, mode, **_: _unpad(g, x, pad_width, mode),
+    lambda g, _y, _x, *, pad_width, mode, **_: _unpad(g, _x, pad_width, mode),
     jvp=_pad_jvp,
     numpy=np.pad,
     example=_example(3, 4, pad_width=((1, 2), (0, 3)), mode="reflect"),

@@ -17,7 +17,7 @@ def _example(*shape: int, **static: Any) -> Any:
 
 
 @linear(
-    lambda g, x, *, order, **_: np.reshape(g, np.shape(x), order=order),
+    lambda g, _x, *, order, **_: np.reshape(g, np.shape(_x), order=order),
     numpy=np.reshape,
     requires="the new shape must hold as many numbers.",
     example=_example(2, 6, shape=(3, -1)),
@@ -39,7 +39,7 @@ def reshape(x, shape, order="C"):
 
 
 @linear(
-    lambda g, x, *, order: np.reshape(g, np.shape(x), order=order),
+    lambda g, _x, *, order: np.reshape(g, np.shape(_x), order=order),
     numpy=np.ravel,
     example=_example(2, 3, order="F"),
 )
@@ -104,8 +104,8 @@ def _rolled(ndim: int, axis: int, start: int) -> tuple[int, ...]:
 
 
 @linear(
-    lambda g, x, *, axis, start: np.transpose(
-        g, _inverse(_rolled(np.ndim(x), axis, start))
+    lambda g, _x, *, axis, start: np.transpose(
+        g, _inverse(_rolled(np.ndim(_x), axis, start))
     ),
     numpy=np.rollaxis,
     example=_example(2, 3, 4, axis=2, start=1),
@@ -116,7 +116,7 @@ def rollaxis(x, axis, start=0):
 
 
 @linear(
-    lambda g, x, **_: np.reshape(g, np.shape(x)),
+    lambda g, _x, **_: np.reshape(g, np.shape(_x)),
     numpy=np.expand_dims,
     example=_example(2, 3, axis=(0, -1)),
 )
@@ -126,7 +126,7 @@ def expand_dims(x, axis):
 
 
 @linear(
-    lambda g, x, **_: np.reshape(g, np.shape(x)),
+    lambda g, _x, **_: np.reshape(g, np.shape(_x)),
     numpy=np.squeeze,
     example=_example(2, 1, 3, axis=-2),
 )
@@ -136,7 +136,7 @@ def squeeze(x, axis=None):
 
 
 @linear(
-    lambda g, x, **_: fit(g, x),
+    lambda g, _x, **_: fit(g, _x),
     numpy=np.broadcast_to,
     example=_example(1, 3, shape=(2, 4, 3)),
 )
@@ -216,7 +216,7 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True) -> Any
 
 
 @linear(
-    lambda g, x, *, dtype: g.astype(x.dtype),
+    lambda g, _x, *, dtype: g.astype(_x.dtype),
     numpy=getattr(np, "astype", ()),  # since NumPy 2.1
     example=_example(3, dtype=np.float64),
 )

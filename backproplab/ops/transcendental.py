@@ -1,7 +1,7 @@
 """Roots, exponentials, logarithms, trigonometric and hyperbolic functions."""
 
+from math import inf, pi
 from math import log as _log
-from math import pi
 
 import numpy as np
 
@@ -84,34 +84,37 @@ def log1p(x):
     return np.log1p(x)
 
 
-def _odds(x, y):
-    """exp(x) / (exp(x) + exp(y)), without overflow or inf - inf."""
-    same = (x == y) & np.isinf(x)
-    d = np.where(same, 0.0, x) - np.where(same, 0.0, y)
-    return 0.5 + 0.5 * np.tanh(0.5 * d)
+def _finite(z):
+    return np.where(z == -inf, 0.0, z)
 
 
 @elementwise(
-    lambda _z, x, y: _odds(x, y),
-    lambda _z, x, y: _odds(y, x),
+    lambda z, x, _y: np.exp(x - _finite(z)),
+    lambda z, _x, y: np.exp(y - _finite(z)),
     ufunc=np.logaddexp,
     cast="widest",
     example=_pair,
 )
 def logaddexp(x, y):
-    """log(exp(x) + exp(y)) without overflow; the slopes are a softmax of the two."""
+    """log(exp(x) + exp(y)) without overflow; the slopes are a softmax of the two.
+
+    Where both are -inf, so is the sum, and the slopes are 0.
+    """
     return np.logaddexp(x, y)
 
 
 @elementwise(
-    lambda _z, x, y: _odds(_LN2 * x, _LN2 * y),
-    lambda _z, x, y: _odds(_LN2 * y, _LN2 * x),
+    lambda z, x, _y: np.exp2(x - _finite(z)),
+    lambda z, _x, y: np.exp2(y - _finite(z)),
     ufunc=np.logaddexp2,
     cast="widest",
     example=_pair,
 )
 def logaddexp2(x, y):
-    """log2(2^x + 2^y) without overflow; slopes 2^(x-z) and 2^(y-z)."""
+    """log2(2^x + 2^y) without overflow; slopes 2^(x-z) and 2^(y-z).
+
+    Where both are -inf, so is the sum, and the slopes are 0.
+    """
     return np.logaddexp2(x, y)
 
 

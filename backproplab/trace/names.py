@@ -105,10 +105,10 @@ class Caller:
             frames = frames[:1]
         spaces = [f.f_locals for f in reversed(frames)]
         spaces += [f.f_globals for f in frames[-1:]]
-        for search in (_direct, _within):
-            for space in spaces:
-                if (name := search(space, value)) is not None:
-                    return name
+        for space in spaces:
+            name = _direct(space, value) or _within(space, value)
+            if name is not None:
+                return name
         return None
 
 

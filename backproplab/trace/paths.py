@@ -11,6 +11,8 @@ from ..errors import GradError
 from . import replay
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .run import Record, Trace
 
 _MOST_PATHS = 20_000  # that are written out one by one
@@ -35,12 +37,20 @@ class Path:
         return " -> ".join(self.nodes)
 
 
-class Paths(list[Path]):
+class Paths:
     """Paths, largest product first; ``count`` is how many there are in all."""
 
     def __init__(self, rows: list[Path], count: int, ends: tuple[str, str]) -> None:
-        super().__init__(rows)
-        self.count, self._ends = count, ends
+        self._rows, self.count, self._ends = rows, count, ends
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, i: int) -> Path:
+        return self._rows[i]
 
     def __repr__(self) -> str:
         if not self.count:
@@ -57,8 +67,8 @@ def find_paths(run: Trace, a: Record, b: Record, top: int | None) -> Paths:
     """Enumerate the paths from ``a`` to ``b``; see ``Trace.paths``.
 
     The number is counted by dynamic programming, whatever its size. When there are too
-    many to write out, the ``top`` ones are found by keeping the largest partial products
-    of each node, which can miss a path that grows late.
+    many to write out, the ``top`` ones are found by keeping the largest partial
+    products of each node, which can miss a path that grows late.
     """
     edges = {i: replay.edges(run, i) for i in range(a.id + 1, b.id + 1)}
     count = [0] * len(run)

@@ -1,4 +1,4 @@
-"""The plug that listens to the tape and writes down what it hears; see run.py for reading."""
+"""The plug that listens to the tape and writes down what it hears."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Entry:
         assigned: the learner's variable, in its scope.
         aliases: modules whose output it is, and what lines call that.
         name: unique in the run; set when the run is over.
-        contributions: (output, which of its inputs this is, array), in order of arrival.
+        contributions: (output, which of its inputs this is, array), as they arrive.
         seed: what came from outside the run: the gradient that backward began with.
         seen: how many contributions earlier passes added.
         wants: whether a gradient is wanted here.
@@ -37,7 +37,11 @@ class Entry:
 
     def __init__(self, op: str, value: Any, scope: str) -> None:
         self.op, self.value, self.scope = op, value, scope
-        self.primitive = self.node = self.grad = self.seed = self.code = None
+        self.primitive: Any = None
+        self.node: Any = None
+        self.code: CodeType | None = None
+        self.grad: Any = None
+        self.seed: Any = None
         self.given: str | None = None
         self.assigned: str | None = None
         self.name = ""
@@ -59,13 +63,13 @@ class Recorder(Plug):
     Engine-made arrays are kept by reference: the engine never overwrites them. Leaves
     and raw arrays are copied at first sight, since optimisers and learners do.
 
-    Little is done while the run goes on; ``finish`` does the rest when it is first read.
+    Little is done while the run goes on; the rest when the entries are first read.
     """
 
     def __init__(self, copy: bool = False) -> None:
         self.copy = copy
-        self.closed = False
-        self._entries: list[Entry] = []
+        self.closed = self._finished = False
+        self.entries: list[Entry] = []
         # one for each step of backward: entry, [(input, its nth contribution)]
         self.steps: list[tuple[int, list[tuple[int, int]]]] = []
         self._of_node: dict[int, int] = {}  # node id -> entry
@@ -94,43 +98,39 @@ class Recorder(Plug):
         self._open.append(owner is not None)
 
     def leave(self, path: str, output: Any) -> None:
-        """Note whose output a value is, and the variable that the call is assigned to."""
+        """Note whose output a value is, and what the call is assigned to."""
         if self._open:  # else it was entered before the block
             self._open.pop()
         if not isinstance(output, Node) or output._id not in self._of_node:
             return
-        entry = self._entries[self._of_node[output._id]]
+        entry = self.entries[self._of_node[output._id]]
         name, _ = Caller().assigned()
-        if path:
-            entry.aliases += (path,)
         if name is not None:
             name = _dotted(current_scope(), name)
-            if path:
-                entry.aliases += (name,)
+            if path:  # the module's path stays the name
+                entry.aliases = (name, *entry.aliases)
             else:
-                if entry.assigned:
-                    entry.aliases += (entry.assigned,)
+                entry.aliases += (entry.assigned,) if entry.assigned else ()
                 entry.assigned = name
+        if path:
+            entry.aliases += (path,)
 
     # Intercept socket.
 
     def after(self, node: Any, inputs: tuple[Any, ...], static: dict[str, Any]) -> Any:
         """Write down an operation."""
         caller = Caller()
-        value = node._data
-        if self.copy or self._is_foreign(value):
-            value = np.array(value)
-        op = node._op
-        entry = Entry(op.name, value, current_scope())
+        op, operands = node._op, tuple([self._operand(x, caller) for x in inputs])
+        entry = Entry(op.name, self._array(node), current_scope())
         entry.primitive, entry.static, entry.node = op, static, node
-        entry.inputs = tuple([self._operand(x, caller) for x in inputs])
+        entry.inputs = operands
         entry.wants = node._edges is not None
         if (frame := caller.frame) is not None:
             entry.code, entry.lasti = frame.f_code, frame.f_lasti
             if not caller.in_package:
                 self._name(entry, caller)
-        self._of_node[node._id] = len(self._entries)
-        self._entries.append(entry)
+        self._of_node[node._id] = len(self.entries)
+        self.entries.append(entry)
         return node
 
     def _name(self, entry: Entry, caller: Caller) -> None:
@@ -154,23 +154,23 @@ class Recorder(Plug):
     def _operand(self, x: Any, caller: Caller) -> int:
         if isinstance(x, Node):
             known = self._of_node.get(x._id)
-            if known is not None and self._unchanged(self._entries[known], x._data):
+            if known is not None and self._unchanged(self.entries[known], x._data):
                 return known
             entry = self._leaf("leaf", x._data, caller)
             entry.node, entry.wants = x, x._edges is not None
             entry.given = self._names.get(x._id)
-            if entry.given is None and x.name is None:
+            if entry.given is None and not (x._extra and x._extra.name):
                 entry.assigned = caller.variable(x, self._home)
-            self._of_node[x._id] = len(self._entries) - 1
+            self._of_node[x._id] = len(self.entries) - 1
         elif isinstance(x, np.ndarray):
             known = self._of_array.get(id(x))
-            if known is not None and self._unchanged(self._entries[known], x):
+            if known is not None and self._unchanged(self.entries[known], x):
                 return known
             entry = self._leaf("constant", x, caller)
             entry.given = self._names.get(id(x))
             if entry.given is None:
                 entry.assigned = caller.variable(x, self._home)
-            self._of_array[id(x)] = len(self._entries) - 1
+            self._of_array[id(x)] = len(self.entries) - 1
         elif x is None:
             return NOTHING
         else:
@@ -179,7 +179,7 @@ class Recorder(Plug):
                 entry.assigned = caller.variable(x, self._home)
             else:
                 entry.given = f"{x:g}"
-        return len(self._entries) - 1
+        return len(self.entries) - 1
 
     def _leaf(self, op: str, value: Any, caller: Caller) -> Entry:
         if isinstance(value, np.ndarray):
@@ -190,7 +190,7 @@ class Recorder(Plug):
         entry = Entry(op, value, current_scope())
         if (frame := caller.frame) is not None:
             entry.code, entry.lasti = frame.f_code, frame.f_lasti
-        self._entries.append(entry)
+        self.entries.append(entry)
         return entry
 
     def _unchanged(self, entry: Entry, data: Any) -> bool:
@@ -203,19 +203,16 @@ class Recorder(Plug):
         same = value == data
         return bool(same.all() or (same | (value != value) & (data != data)).all())
 
-    def _is_foreign(self, array: Any) -> bool:
-        return bool(self._foreign) and _root(array) in self._foreign
-
     # Edge socket.
 
     def arrive(self, node: Any, g: Any) -> None:
-        """Write down the whole gradient of a value, and what of it came from outside."""
+        """Write down a whole gradient, and what of it came from outside."""
         k = self._received.pop(node._id, None)
         if k is None:
             k = self._of_node.get(node._id)
             if k is None:
                 return
-        entry = self._entries[k]
+        entry = self.entries[k]
         hooked = node._extra is not None and bool(node._extra.hooks)
         g = self._array(g, hooked)
         entry.grad = g if entry.grad is None else entry.grad + g
@@ -237,9 +234,10 @@ class Recorder(Plug):
     def edge(self, node: Any, k: int, c: Any) -> Any:
         """Write down what one use of a value sends back to it."""
         output = self._of_node.get(node._id)
-        if output is not None:
-            x = self._entries[output].inputs[k]
-            received = self._entries[x].contributions
+        # What was computed before the block stands there as a leaf, without inputs.
+        if output is not None and (inputs := self.entries[output].inputs):
+            x = inputs[k]
+            received = self.entries[x].contributions
             self._sends[output].append((x, len(received)))
             received.append((output, k, self._array(c)))
             self._received[node._inputs[k]._id] = x
@@ -248,7 +246,7 @@ class Recorder(Plug):
     def _array(self, g: Any, others_hold_it: bool = False) -> Any:
         if isinstance(g, Node):
             g = g._data
-        if self.copy or others_hold_it or self._is_foreign(g):
+        if self.copy or others_hold_it or _root(g) in self._foreign:
             return np.array(g)
         return g
 
@@ -256,7 +254,7 @@ class Recorder(Plug):
 
     def close(self) -> None:
         """Forget all that is not data: tensors, frames, raw arrays."""
-        for entry in self._entries:
+        for entry in self.entries:
             if (node := entry.node) is not None:
                 if node._extra is not None and node._extra.name:
                     entry.given = node._extra.name
@@ -269,26 +267,25 @@ class Recorder(Plug):
         self._home, self._last = None, ()
         self.closed = True
 
-    def finish(self) -> None:
-        """Give unique names, and seal the arrays against writing."""
-        _name_all(self._entries)
-        for e in self._entries:
+    @property
+    def _entries(self) -> list[Entry]:
+        """The entries with unique names, sealed once the block is over."""
+        if self._finished:
+            return self.entries
+        _name_all(self.entries)
+        for e in self.entries:
             if e.code is not None:
                 e.source = place(e.code, e.lasti)
-            if not self.closed:
-                continue
-            e.code = None
-            e.value = _sealed(e.value)
-            if e.grad is not None:
-                e.grad = _sealed(e.grad)
-            if e.seed is not None:
-                e.seed = _sealed(e.seed)
-            if e.contributions:
+            if self.closed:
+                e.code = None
+                e.value, e.grad, e.seed = map(_sealed, (e.value, e.grad, e.seed))
                 e.contributions = [(o, k, _sealed(c)) for o, k, c in e.contributions]
+        self._finished = self.closed
+        return self.entries
 
 
 def _name_all(entries: list[Entry]) -> None:
-    """Unique names: given, else the variable, else the module, else the op and a count."""
+    """Unique names: given, else the variable, the module, the op and a count."""
     used: set[str] = set()
     made: dict[str, int] = {}
     for e in entries:
@@ -312,8 +309,8 @@ def is_literal(e: Entry) -> bool:
 
 
 def _sealed(array: Any) -> Any:
-    """Hand out a view that cannot be written to; the engine's own array stays as it is."""
-    if isinstance(array, (int, float)) and not isinstance(array, np.generic):
+    """A view that cannot be written to; the engine's own array stays as it is."""
+    if array is None or type(array) in (int, float, bool):
         return array
     view = np.asarray(array).view()
     view.flags.writeable = False

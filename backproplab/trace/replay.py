@@ -1,4 +1,4 @@
-"""Run the rules again over a recorded run: local derivatives, contributions, formulas."""
+"""Run the rules again over a recorded run: slopes, contributions, formulas."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def contribution(run: Run, output: int, k: int, g: Any) -> np.ndarray:
     op, xs = entry.primitive, operands(run, output)
     if op is None:
         raise GradError(
-            f"{entry.name}: the op {entry.op} was not declared when this run was loaded.",
+            f"{entry.name}: the op {entry.op} was not declared at the time of loading.",
             help="declare it, then load the run again.",
         )
     with np.errstate(all="ignore"):
@@ -187,22 +187,29 @@ def symbol(run: Run, i: int) -> Symbol:
 
 
 def cancelled_scale(run: Run, i: int) -> float:
-    """The size of the terms whose sum a gradient is, where they may cancel inside one op.
+    """The size of the terms whose sum a gradient is, where they cancel inside one op.
 
-    Found by sending absolute values back through the consumers; 0 where that says nothing.
+    Found by sending absolute values back through the consumers. Where a rule cancels
+    those as well (a batch norm of two rows), the size that the units demand is the
+    least: g times y over x.
     """
     size = 0.0
     for o, k, _ in run._entries[i].contributions:
         entry = run._entries[o]
-        op, g = entry.primitive, entry.grad
+        op, g, y = entry.primitive, entry.grad, entry.value
         if g is None or op is None:
             continue
         xs = [None if x is None else np.abs(x) for x in operands(run, o)]
         with np.errstate(all="ignore"):
             if op.vjp is not None:
-                c = op.vjp(np.abs(g), entry.value, *xs, wrt=[k], **entry.static)[k]
+                c = op.vjp(np.abs(g), y, *xs, wrt=[k], **entry.static)[k]
             else:
-                c = op.pullbacks[k](np.abs(g), entry.value, *xs, **entry.static)
-        found = np.max(np.abs(fit(np.asarray(c), np.asarray(xs[k]))), initial=0)
-        size += float(found) if np.isfinite(found) else 0.0
+                c = op.pullbacks[k](np.abs(g), y, *xs, **entry.static)
+            units = _largest(g) * _largest(y) / _largest(xs[k])
+        found = _largest(fit(np.asarray(c), np.asarray(xs[k])))
+        size += max((s for s in (found, units) if np.isfinite(s)), default=0.0)
     return size
+
+
+def _largest(a: Any) -> np.float64:
+    return np.float64(np.max(np.abs(a), initial=0))

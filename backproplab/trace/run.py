@@ -73,7 +73,7 @@ class Record:
 
     @property
     def tex(self) -> str:
-        """The op as a formula in the names of the run: ``h = \\tanh z``."""
+        r"""The op as a formula in the names of the run: ``h = \tanh(z)``."""
         return replay.formula(self._run, self.id)
 
     @property
@@ -142,9 +142,9 @@ class Trace:
         """All records, in tape order."""
         if self._records is not None:
             return self._records
-        self._recorder.finish()
-        records = tuple(_record(self._recorder, i) for i in range(len(self)))
-        self._aliases = _lookup(self._entries)
+        entries = self._entries
+        records = tuple(_record(self._recorder, i, e) for i, e in enumerate(entries))
+        self._aliases = _lookup(entries)
         if self._recorder.closed:  # else more may come
             self._records = records
         return records
@@ -157,7 +157,7 @@ class Trace:
         return iter(self.records)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._recorder.entries)
 
     def __getitem__(self, key: str | int) -> Record:
         records = self.records
@@ -179,7 +179,7 @@ class Trace:
     def __contains__(self, key: object) -> bool:
         n = len(self.records)
         if isinstance(key, (int, np.integer)):
-            return -n <= key < n
+            return bool(-n <= key < n)
         return isinstance(key, str) and key in self._aliases
 
     @property
@@ -206,7 +206,8 @@ class Trace:
         return str(self.table())
 
     def __repr__(self) -> str:
-        return f"<Trace of {len(self)} records, {len(self._recorder.steps)} backward steps>"
+        steps = len(self._recorder.steps)
+        return f"<Trace of {len(self)} records, {steps} backward steps>"
 
     def _repr_html_(self) -> str:
         return self.table()._repr_html_()
@@ -316,8 +317,7 @@ def record(*, copy: bool = False) -> Iterator[Trace]:
         recorder.close()
 
 
-def _record(recorder: Recorder, i: int) -> Record:
-    e = recorder._entries[i]
+def _record(recorder: Recorder, i: int, e: Entry) -> Record:
     return Record(
         id=i,
         op=e.op,
@@ -337,7 +337,7 @@ def _record(recorder: Recorder, i: int) -> Record:
 
 
 def _lookup(entries: list[Entry]) -> dict[str, int]:
-    """Ids by name, else by module or by what lines call its output; the first of each."""
+    """Ids by name, else by module or variable; the first of each."""
     lookup: dict[str, int] = {}
     for i, e in enumerate(entries):
         lookup.setdefault(e.name, i)

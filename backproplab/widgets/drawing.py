@@ -9,7 +9,7 @@ from .layout import Arrow, Box, Layout, Route, Spot, place
 from .scene import Cell, Link, Scene
 
 STATIC = Path(__file__).parent / "static"
-CHARACTER, CODE = 6.9, 7.5  # width of a letter in a text and in a name
+CHARACTER, CODE, BOLD = 6.8, 7.5, 1.1  # width of a letter in a text, in a name, and how much wider bold ones are
 LINE, BAR = 19.0, 3.0  # height of a line; width of a bar
 
 
@@ -23,8 +23,12 @@ def arrange(scene: Scene) -> Layout:
 
 def width(cell: Cell) -> float:
     """Room for the longest line that a box will ever show."""
-    texts = [(cell.value, cell.bars), *((text, cell.grad_bars) for _, text, _ in cell.grads)]
-    lines = [CHARACTER * len(t) + 38 + (BAR * len(b) + 10 if b else 0) for t, b in texts]
+    texts = [(1.0, cell.value, cell.bars)]
+    texts += [(BOLD, text, cell.grad_bars) for _, text, _ in cell.grads]
+    lines = [
+        CHARACTER * wide * len(text) + 38 + (BAR * len(bars) + 10 if bars else 0)
+        for wide, text, bars in texts
+    ]
     if cell.kind == "number":
         return max(36.0, CHARACTER * len(cell.value) + 20)
     title = CODE * min(len(cell.name), 24) + CHARACTER * len(cell.op) + 34
@@ -48,7 +52,13 @@ def svg(scene: Scene, step: int | None = None, *, alone: bool = True) -> str:
     """
     layout = arrange(scene)
     t = len(scene.steps) if step is None else step
-    w, h = layout.width, layout.height
+    # A label may reach further than the boxes.
+    reach = [
+        route.points[-1][0] + 22 + CHARACTER * len(link.local)
+        for link, route in zip(scene.links, layout.routes, strict=True)
+        if link.local and not route.level
+    ]
+    w, h = max([layout.width, *reach]), layout.height
     style = f"<style>{STATIC.joinpath('graph.css').read_text('utf-8')}</style>" if alone else ""
     back = f'<rect class="bpl-paper" width="{w}" height="{h}"/>' if alone else ""
     frames = sorted(layout.frames.items(), key=lambda item: -item[1].width)
@@ -178,19 +188,23 @@ def _arrow(i: int, link: Link, route: Route, middle: float, t: int) -> str:
             f'<path class="line" d="{_curve(route.points[::-1])}"/>',
             _head(route, ahead=False) + "</g>",
         ]
-    label = ""
-    if link.local:
-        text = f"×{link.local}"
-        if route.level:
-            label = _text("local", (x0 + x1) / 2, y1 - 6, text, "middle")
-        elif x1 < middle - 2:
-            label = _text("local", x1 - 8, y1 - 4, text, "end")
-        else:
-            label = _text("local", x1 + 15, y1 - 4, text)
+    label = _slope(link, route, middle)
     return (
         f'<g class="bpl-arrow{classes}" data-link="{i}">'
         f'<g class="forth">{"".join(forth)}</g>{"".join(back)}{label}</g>'
     )
+
+
+def _slope(link: Link, route: Route, middle: float) -> str:
+    """The local derivative, at the side of the arrow's head where there is room."""
+    if not link.local:
+        return ""
+    text, (x, y) = f"×{link.local}", route.points[-1]
+    if route.level:
+        return _text("local", (route.points[0][0] + x) / 2, y - 6, text, "middle")
+    if x < middle - 2 or (x < middle + 2 and route.points[-2][0] > x + 8):
+        return _text("local", x - 8, y - 4, text, "end")
+    return _text("local", x + 15, y - 4, text)
 
 
 def _curve(points: Sequence[tuple[float, float]]) -> str:

@@ -65,10 +65,12 @@ class ExerciseCard(Lab):
         ]
         for row in rows:
             row.add_class("bpl-field")
+        bar = ipywidgets.HBox(list(self.buttons.values()))
+        bar.add_class("bpl-buttons")
         super().__init__(
             ipywidgets.HTMLMath(_STYLE + self._task()),
             *rows,
-            ipywidgets.HBox(list(self.buttons.values())),
+            bar,
             self._said,
             self._help,
         )
@@ -103,7 +105,9 @@ class ExerciseCard(Lab):
         text = str(self.exercise.hint(self._rung)).partition("\n\n`q.hint")[0]
         self._help.value = _prose(html(text), "bpl-help")
         last = self._rung == len(self.exercise.problem.hints)
-        self.buttons["hint"].description = "Hint 1" if last else f"Hint {self._rung + 1}"
+        self.buttons["hint"].description = (
+            "Hint 1" if last else f"Hint {self._rung + 1}"
+        )
 
     def solution(self) -> None:
         """Show the derivation; without an attempt only when asked twice."""
@@ -138,7 +142,9 @@ class ExerciseCard(Lab):
 
     def _task(self, note: str = "") -> str:
         field, _, rest = self.exercise.id.partition(".")
-        title = f"<h4>{escape(rest.replace('_', ' '))}<span>{escape(field)}</span></h4>"
+        title = (
+            f"<h4>{escape(rest.replace('_', ' '))}<small>{escape(field)}</small></h4>"
+        )
         return _prose(title + html(self.exercise.prompt) + note)
 
     def _formulas(self) -> dict[str, Formula | FormulaError | None]:
@@ -172,7 +178,9 @@ def _understood(name: str, formula: Formula | FormulaError | None) -> str:
     if formula is None:
         return ""
     if isinstance(formula, FormulaError):
-        return f'<div class="bpl-read bpl-prose"><pre>{escape(str(formula))}</pre></div>'
+        return (
+            f'<div class="bpl-read bpl-prose"><pre>{escape(str(formula))}</pre></div>'
+        )
     shape = np.shape(formula.value)
     size = f"shape {shape}" if shape else "a number"
     left = spell(gradient(name))

@@ -6,12 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from .._symbols import Symbol, lift, variable
+from .._symbols import Symbol, applied, lift, partial, sent
+from .._symbols import variable as _variable
 from ..trace import Record, Trace, replay
 from . import numerals
 from .scene import slope
 
 Index = tuple[int, ...]
+
+
+def variable(name: str) -> str:
+    r"""Write a name in TeX; a bare number, which ``nn.Sequential`` gives, is a layer's.
+
+    >>> variable("w1"), variable("0")
+    ('w_{1}', '\\text{layer 0}')
+    """
+    return rf"\text{{layer {name}}}" if name.isdigit() else _variable(name)
 
 
 def explain(run: Trace, i: int) -> str:
@@ -48,27 +58,53 @@ def _title(r: Record) -> str:
 
 
 def _forward(run: Trace, r: Record, at: Index | None) -> str:
+    name = variable(r.name)
     if not r.inputs:
-        return _line("fwd", "Value", f"${variable(r.name)} = {_tex(r.value)}$")
-    lines = [f"$\\displaystyle {r.tex}$"]
-    if at is not None and r._entry.primitive.kind == "elementwise":
-        operands = [_plug(_pick(run[x].value, at, r.shape)) for x in r.inputs]
-        worked = _worked(r, operands)
-        place = "" if at == () else f"{_at(at)} "
+        return _line("fwd", "Value", f"${name} = {_tex(r.value)}$")
+    op, static = r._entry.primitive, r._entry.static
+    if op is None:
+        return _line("fwd", "Value", f"${name} = {_tex(r.value)}$, by an op unknown here")
+    body = applied(op, static, _symbols(run, r), r.value).tex
+    lines = [f"$\\displaystyle {name} = {body}$"]
+    if at is not None and op.kind == "elementwise":
         result = numerals.tex_number(_pick(r.value, at, r.shape))
-        plugged = f"{worked} = " if worked is not None else ""
-        lines.append(f"{place}${plugged}{result}$")
+        lines.append(f"{_at(at)} $\\displaystyle {_worked(run, r, at)} = {result}$")
     elif np.ndim(r.value) == 0:
         lines.append(f"$= {numerals.tex_number(r.value)}$")
     return _line("fwd", "Value", "<br>".join(lines))
 
 
-def _worked(r: Record, operands: list[Symbol]) -> str | None:
-    static = {k: v for k, v in r._entry.static.items() if k != "saved"}
-    try:
-        return lift(r._entry.primitive.value(*operands, **static)).tex
-    except Exception:  # a value that asks more of an array than a symbol can answer
-        return None
+def _symbols(run: Trace, r: Record) -> list[Symbol | None]:
+    """The operands by the names that their boxes have."""
+    found: list[Symbol | None] = []
+    for x in r._entry.inputs:
+        if x < 0:
+            found.append(None)
+        elif run[x].op == "constant" and np.ndim(run[x].value) == 0:
+            found.append(lift(run[x].value))
+        else:
+            found.append(Symbol(variable(run[x].name), run[x].value))
+    return found
+
+
+def _worked(run: Trace, r: Record, at: Index) -> str:
+    """The formula with numbers in the place of names."""
+    holes: dict[str, str] = {}
+    operands: list[Symbol | None] = []
+    for x, named in zip(r._entry.inputs, _symbols(run, r), strict=True):
+        if x < 0 or named is None or named.tex != variable(run[x].name):
+            operands.append(named)
+            continue
+        value = _pick(run[x].value, at, r.shape)
+        hole = rf"\x{{{x}}}"
+        holes[hole] = _factor(value)
+        operands.append(Symbol(hole, value))
+    value = _pick(r.value, at, r.shape)
+    tex = applied(r._entry.primitive, r._entry.static, operands, value).tex
+    tex = tex.replace(r"\,\x", r"\cdot \x")  # side by side, numbers would read as one
+    for hole, number in holes.items():
+        tex = tex.replace(hole, number)
+    return tex
 
 
 def _arrived(run: Trace, r: Record, at: Index | None) -> str:
@@ -88,57 +124,37 @@ def _arrived(run: Trace, r: Record, at: Index | None) -> str:
     if len(parts) > 6:
         written += r" + \dots"
     equation = f"{written} = {total}" if len(parts) > 1 else total
-    place = "" if at == () else f"{_at(at)} "
-    return _line("bwd", "Gradient", rf"{place}$\displaystyle {left} = {equation}$ {source}")
+    return _line("bwd", "Gradient", rf"{_at(at)} $\displaystyle {left} = {equation}$ {source}")
 
 
 def _sent(run: Trace, r: Record, at: Index | None) -> str:
     rows, place = [], ""
+    op, static = r._entry.primitive, r._entry.static
+    y, g = Symbol(variable(r.name), r.value), Symbol("g", r.grad)
     for k, x in replay.edges(run, r.id):
-        name = f"<code>{escape(run[x].name)}</code>"
-        whole = rf"\frac{{\partial {variable(r.name)}}}{{\partial {variable(run[x].name)}}}"
-        formula = _rule(run, r, k)
+        name = f"to <code>{escape(run[x].name)}</code>"
+        come = dict(zip(run[x].consumers, run[x].contributions, strict=True)).get((r.id, k))
         local = slope(run, r.id, k)
         if local is None or at is None:
-            c = next(
-                c
-                for c, consumer in zip(run[x].contributions, run[x].consumers, strict=True)
-                if consumer == (r.id, k)
-            )
-            what = f"$\\displaystyle {formula}$, " if formula else ""
-            rows.append(f"to {name}: {what}{numerals.sized(c)}")
+            formula = sent(op, k, g, y, _symbols(run, r), static).tex
+            size = "" if come is None else f" <small>{numerals.sized(come)}</small>"
+            rows.append(f"{name}: $\\displaystyle {formula}${size}")
             continue
-        place = "" if at == () else f"{_at(at)}<br>"
-        s, g = float(local[at]), float(np.asarray(r.grad)[at])
-        symbolic = f"{formula} = " if formula and not _plain(formula) else ""
-        rows.append(
-            rf"to {name}: $\displaystyle {whole} = {symbolic}{numerals.tex_number(s)}$, so "
-            rf"${_factor(g)} \cdot {_factor(s)} = {numerals.tex_number(g * s)}$"
+        place = _at(at) + "<br>" if at else ""
+        left = rf"\frac{{\partial {y.tex}}}{{\partial {variable(run[x].name)}}}"
+        formula = partial(op, k, y, _symbols(run, r), static).tex
+        slope_at, g_at = float(local[at]), float(np.asarray(r.grad)[at])
+        number = numerals.tex_number(slope_at)
+        equation = left if formula == left else f"{left} = {formula}"
+        equation += "" if formula == number else f" = {number}"
+        row = (
+            rf"{name}: $\displaystyle {equation}$, so ${numerals.tex_number(g_at)} \cdot "
+            rf"{_factor(slope_at)} = {numerals.tex_number(g_at * slope_at)}$"
         )
-    if not rows:
-        return ""
-    return _line("bwd", "It sends", place + "<br>".join(rows))
-
-
-def _rule(run: Trace, r: Record, k: int) -> str:
-    """The rule run on symbols: a slope for an elementwise op, else what g becomes."""
-    op, static = r._entry.primitive, dict(r._entry.static)
-    if "saved" in static:
-        static["saved"] = None  # the rule then starts from its operands
-    xs = [None if x < 0 else replay.symbol(run, x) for x in r._entry.inputs]
-    y, g = Symbol(variable(r.name), r.value), Symbol("g", r.grad)
-    try:
-        with np.errstate(all="ignore"):
-            if op.kind == "elementwise":
-                rule = op.rules[k]
-                tex = lift(rule(y, *xs, **static) if callable(rule) else rule).tex
-            elif op.vjp is not None:
-                tex = lift(op.vjp(g, y, *xs, wrt=(k,), **static)[k]).tex
-            else:
-                tex = lift(op.pullbacks[k](g, y, *xs, **static)).tex
-        return tex if len(tex) < 120 else ""
-    except Exception:  # a rule that asks more of an array than a symbol can answer
-        return ""
+        if come is not None and np.shape(come) != r.shape:
+            row += f", then summed to its shape: <small>{numerals.sized(come)}</small>"
+        rows.append(row)
+    return _line("bwd", "It sends", place + "<br>".join(rows)) if rows else ""
 
 
 def _entry(r: Record) -> Index | None:
@@ -159,15 +175,7 @@ def _seed(run: Trace) -> str:
 
 
 def _at(at: Index) -> str:
-    return f"<small>entry [{', '.join(map(str, at))}]:</small>"
-
-
-def _plug(x: float) -> Symbol:
-    return Symbol(numerals.tex_number(x), x, lift(x).rank)
-
-
-def _plain(tex: str) -> bool:
-    return tex.replace(".", "").lstrip("-").isdigit()
+    return f"<small>entry [{', '.join(map(str, at))}]:</small>" if at else ""
 
 
 def _factor(x: float) -> str:

@@ -12,7 +12,7 @@ from .formula import explain
 from .lab import Lab, sentence
 from .missing import missing
 from .modules import crowded
-from .scene import LIMIT, Scene, compose
+from .scene import MANY, Scene, compose
 
 
 class GraphView(anywidget.AnyWidget):
@@ -73,7 +73,7 @@ class GraphExplorer(Lab):
         if not drawable:
             return
         if folded is None:
-            folded = tuple(sorted(crowded(run, LIMIT))) if len(run) > LIMIT else ()
+            folded = tuple(sorted(crowded(run, MANY)))
         self.folded = tuple(folded)
         self._compose()
         self.formula.value = _HINT

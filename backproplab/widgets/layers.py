@@ -21,7 +21,7 @@ class Slot:
         key: of the box; None for a dummy.
         frames: keys of the frames it stands in, outermost first.
         reach: from the middle of the box, leftwards and rightwards.
-        height: of the tallest part.
+        height: of the tallest part; a dummy's is that of its row.
         above: neighbours in the row above, with the weight of the link.
         below: neighbours in the row below.
         row: from the top, 0 first.
@@ -185,36 +185,56 @@ def _across(rows: list[Row]) -> None:
                 pull = sum(w * n.x for n, w in near)
                 goals.append((pull / weight, weight) if near else (slot.x, 0.1))
             _solve(row, goals)
-    for _ in range(4):
-        _straighten(rows)
+    _straighten(rows)
 
 
 def _straighten(rows: list[Row]) -> None:
-    """Bring each trunk, and each chain of single links, to one vertical line."""
-    goal: dict[int, tuple[float, float]] = {}
+    """Bring each trunk, and each line of main links, to one vertical; boxes come first."""
+    lines = _lines(rows)
+    length = {id(s): len(line) for line in lines for s in line}
+    goal: dict[int, float] = {}
+    for line in lines:
+        goal.update((id(s), sum(s.x for s in line) / len(line)) for s in line)
+    for _ in range(6):
+        for row in rows:
+            firm = [(length[id(s)] ** 2 if s.key else 0.01) for s in row]
+            _solve(row, [(goal[id(s)], w) for s, w in zip(row, firm, strict=True)])
+        for line in lines:
+            pushed = [s.x - goal[id(s)] for s in line]
+            right, left = max(*pushed, 0.0), min(*pushed, 0.0)
+            # Where one side only is in the way, the whole line moves over.
+            move = right if left > -0.5 else left if right < 0.5 else sum(pushed) / len(line)
+            goal.update((id(s), goal[id(s)] + move) for s in line)
+            alone = line[0]
+            if len(line) == 1 and alone.key is not None:
+                near = [n.x for n, _ in alone.above + alone.below if n.key is not None]
+                goal[id(alone)] = sum(near) / len(near) if near else alone.x
+
+
+def _lines(rows: list[Row]) -> list[Row]:
+    """Every slot once, in lines of what should stand below each other."""
+    lines, seen = [], set()
     for row in rows:
         for slot in row:
-            if id(slot) in goal:
-                continue
-            chain = [slot]
-            while (follow := _only(chain[-1])) is not None and id(follow) not in goal:
-                chain.append(follow)
-            x = sum(c.x for c in chain) / len(chain)
-            for c in chain:
-                goal[id(c)] = (x, 40.0 if c.key is None else 4.0 * len(chain))
-    for row in rows:
-        _solve(row, [goal[id(slot)] for slot in row])
+            line: Row = []
+            following: Slot | None = slot
+            while following is not None and id(following) not in seen:
+                seen.add(id(following))
+                line.append(following)
+                following = _main(following)
+            if line:
+                lines.append(line)
+    return lines
 
 
-def _only(slot: Slot) -> Slot | None:
-    """What continues the line of a slot downwards, if nothing branches or joins there."""
-    if slot.key is None:
-        below = [n for n, _ in slot.below if n.key is None]
-    else:
-        below = [n for n, _ in slot.below]
-    if len(below) != 1 or len(below[0].above) != 1:
+def _main(slot: Slot) -> Slot | None:
+    """What continues a line: the only box below whose only box above this is."""
+    box = slot.key is not None
+    below = [n for n, _ in slot.below if (n.key is not None) is box]
+    if len(below) != 1:
         return None
-    return below[0]
+    above = [n for n, _ in below[0].above if (n.key is not None) is box]
+    return below[0] if len(above) == 1 else None
 
 
 def _solve(row: Row, goals: Sequence[tuple[float, float]]) -> None:
@@ -253,5 +273,7 @@ def _down(rows: list[Row]) -> None:
         height = max((slot.height for slot in row), default=0.0)
         for slot in row:
             slot.y = y + height / 2
+            if slot.key is None:
+                slot.height = height
         y += height + ROW
         y += PAD * max((sum(last[f] == r for f in fs) for fs in frames), default=0)

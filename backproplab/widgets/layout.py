@@ -1,13 +1,13 @@
 """Where boxes and arrows go: a layered layout of an acyclic graph, in pixels. No drawing."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from .layers import HEAD, PAD, Slot, Trunks, arrange
 
 MARGIN = 18.0
-BESIDE = 60.0  # between a box and one at its side: room for a local derivative
+BESIDE = 68.0  # between a box and one at its side: room for a local derivative
 STACK = 10.0  # between those at one side
 
 
@@ -202,6 +202,7 @@ def _routes(
 ) -> list[Route]:
     ways: list[list[tuple[float, float]]] = []
     arriving: dict[str, list[int]] = defaultdict(list)
+    long: Counter[str] = Counter()
     for i, a in enumerate(arrows):
         s, t = spots[a.source], spots[a.target]
         if a.source in hosts:
@@ -210,15 +211,17 @@ def _routes(
             continue
         between = range(slots[a.source].row + 1, slots[a.target].row)
         passed = [trunks[a.source, r] for r in between]
-        ways.append([(s.cx, s.bottom), *((d.x, d.y) for d in passed)])
+        ends = [(d.x, d.y + sign * d.height / 2) for d in passed for sign in (-1, 1)]
+        ways.append([(s.cx, s.bottom), *ends])
         arriving[a.target].append(i)
+        long[a.source] += bool(passed)
     for target, several in arriving.items():
         t = spots[target]
         several.sort(key=lambda i: (ways[i][-1][0], i))
         step = min(48.0, 0.75 * t.width / max(len(several) - 1, 1))
         for n, i in enumerate(several):
             ways[i].append((t.cx + step * (n - (len(several) - 1) / 2), t.y))
-            if len(ways[i]) > 2:
+            if long[arrows[i].source] < 2:  # else it stays on the common trunk
                 ways[i] = _shortened(ways[i], spots.values())
     return [
         Route(tuple(way), a.source in hosts) for way, a in zip(ways, arrows, strict=True)

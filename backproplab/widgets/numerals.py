@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 
-def number(x: float) -> str:
+def number(x: float, digits: int = 3) -> str:
     """Write a number with three digits and a true minus sign.
 
     >>> number(-0.0706508), number(37.0), number(3.2e-05), number(float("nan"))
     ('−0.0707', '37', '3.2e−5', 'nan')
     """
-    text = f"{float(x):.3g}"
+    text = f"{float(x):.{digits}g}"
     if "e" in text:
         head, power = text.split("e")
         text = f"{head}e{int(power)}"
@@ -41,12 +41,12 @@ def shape(sizes: tuple[int, ...]) -> str:
     return "×".join(map(str, sizes)) or "scalar"
 
 
-def fits(a: Any, room: int = 18) -> bool:
+def fits(a: Any, room: int = 24) -> bool:
     """Tell whether all entries can be written out in so many characters."""
     return np.size(a) <= 4 and len(_entries(a)) <= room
 
 
-def brief(a: Any, room: int = 18) -> str:
+def brief(a: Any, room: int = 24) -> str:
     """Write an array as its entries where they fit, else as its norm.
 
     >>> brief(np.array([1.0, -2.0])), brief(np.array(0.5)), brief(np.ones((4, 4)))
@@ -55,7 +55,7 @@ def brief(a: Any, room: int = 18) -> str:
     return _entries(a) if fits(a, room) else f"norm {number(norm(a))}"
 
 
-def sized(a: Any, room: int = 18) -> str:
+def sized(a: Any, room: int = 24) -> str:
     """Write an array with its shape where its entries do not fit.
 
     >>> sized(np.ones((4, 4))), sized(np.arange(10)), sized(np.array(0.5))
@@ -73,15 +73,19 @@ def norm(a: Any) -> float:
 
 
 def span(a: Any) -> str:
-    """Write the least and the greatest entry, once if they are equal.
+    """Write between which numbers the entries lie, in few characters.
 
-    >>> span(np.array([0.0, 1.0])), span(np.ones(3))
-    ('0…1', '1')
+    >>> span(np.array([0.0, 1.0])), span(np.ones(3)), span(np.array([-1.77, 2.08]))
+    ('0…1', '1', '±2.1')
     """
-    if not np.size(a):
+    if np.size(a) == 0:
         return ""
-    low, high = number(np.min(a)), number(np.max(a))
-    return low if low == high else f"{low}…{high}"
+    low, high = float(np.min(a)), float(np.max(a))
+    if low == high:
+        return number(low)
+    if low < 0 < high:
+        return f"±{number(max(-low, high), 2)}"
+    return f"{number(low, 2)}…{number(high, 2)}"
 
 
 def histogram(a: Any, bins: int = 15) -> list[float]:

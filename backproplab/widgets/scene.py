@@ -11,7 +11,8 @@ from ..trace import Record, Trace
 from . import numerals
 from .modules import EARLIER, Groups, group
 
-LIMIT = 150  # boxes that are drawn; beyond it parts are folded
+LIMIT = 150  # boxes that are drawn; beyond it the earliest are folded into one
+MANY = 60  # boxes beyond which modules are folded at first
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +149,8 @@ def _sentence(run: Trace, i: int, sends: Iterable[tuple[int, int]]) -> str:
     assert r.grad is not None
     grad = numerals.brief(r.grad)
     if not r.inputs:
-        parts = f", {len(r.contributions)} parts added," if len(r.contributions) > 1 else ""
-        return f"`{r.name}` is a leaf: its gradient{parts} is {grad}."
+        total = _sum(list(r.contributions), r.grad, len(r.contributions))
+        return f"`{r.name}` is a leaf: its gradient, {total}, is finished."
     whole = "has its whole gradient," if r.consumers else "starts with"
     told = []
     for x, n in sends:
@@ -214,8 +215,9 @@ def _cell(
         kind, op = "module", f"{made} op" if made == 1 else f"{made} ops"
         name = groups.paths.get(key, "earlier values")
     elif frames:
-        name = name.removeprefix(groups.paths[frames[-1]] + ".")
-    has_bars = not numerals.fits(r.value) and np.asarray(r.value).dtype.kind == "f"
+        path = groups.paths[frames[-1]]
+        name = name.removeprefix(f"{path}.") if name != path else name.rpartition(".")[2]
+    has_bars = np.size(r.value) > 4 and np.asarray(r.value).dtype.kind == "f"
     return Cell(
         key,
         r.id,

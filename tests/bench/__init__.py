@@ -1,1 +1,1 @@
-"""Speed and memory beside hand-written NumPy, PyTorch, JAX, MyGrad and HIPS autograd."""
+"""Speed and memory beside hand-written NumPy, PyTorch, JAX, MyGrad and autograd."""

@@ -1,7 +1,7 @@
 """The same losses as functions of a list of arrays, for JAX, HIPS autograd and MyGrad.
 
-``F`` is one library's set of functions (see ``peers``), ``p`` the parameters in the order
-of ``models``; matrices are (in, out), so that nobody transposes.
+``F`` is one library's set of functions (see ``peers``), ``p`` the parameters in the
+order of ``models``; matrices are (in, out), so that nobody transposes.
 """
 
 from typing import Any

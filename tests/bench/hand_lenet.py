@@ -1,4 +1,4 @@
-"""LeNet by hand: the batch innermost, a convolution row by row (the fastest way found)."""
+"""LeNet by hand: the batch innermost, convolutions row by row (the fastest found)."""
 
 from typing import Any
 
@@ -21,11 +21,11 @@ def lenet(p: list[Array], x: Array, labels: Array, lr: float, new: New) -> Any:
         h = pool1.forward(np.maximum(h, 0, out=h))
         h = second.forward(h, k2, b2)
         h = pool2.forward(np.maximum(h, 0, out=h)).reshape(256, n)
-        z = np.matmul(h.T, w, out=scores)
+        z = np.dot(h.T, w, out=scores)
         z += b
         loss, g = cross_entropy(z, labels)
-        gb, gw = g.sum(axis=0), np.matmul(h, g, out=GW)
-        g = np.matmul(w, g.T, out=GH).reshape(16, 4, 4, n)
+        gb, gw = g.sum(axis=0), np.dot(h, g, out=GW)
+        g = np.dot(w, g.T, out=GH).reshape(16, 4, 4, n)
         g, gk2, gb2 = second.backward(pool2.backward(g), k2)
         _, gk1, gb1 = first.backward(pool1.backward(g), k1)
         descend(p, [gk1, gb1, gk2, gb2, gw, gb], lr)
@@ -54,7 +54,7 @@ class _Convolution:
         y = _or_new(self.y_out, (o, m, m * n))
         for i in range(m):
             rows = self.columns[i : i + 5].reshape(25 * c, m * n)
-            y[:, i] = np.matmul(matrix, rows, out=self.row_out)
+            y[:, i] = np.dot(matrix, rows, out=self.row_out)
         y += b[:, None, None]
         return y.reshape(o, m, m, n)
 
@@ -74,7 +74,7 @@ class _Convolution:
         spread = self.columns  # no longer needed
         spread[:] = 0
         for i in range(m):
-            part = np.matmul(matrix, g[:, i], out=self.spread_out)
+            part = np.dot(matrix, g[:, i], out=self.spread_out)
             spread[i : i + 5] += part.reshape(5, 5 * c, m * n)
         spread = spread.reshape(self.size, c, 5, m, n).swapaxes(0, 1)
         gx = _or_new(self.g_out, (c, self.size, self.size, n))

@@ -26,18 +26,18 @@ def transformer(p: list[Array], x: Array, labels: Array, lr: float, new: New) ->
         for block in blocks:
             h = block.forward(h)
         h = norm.forward(h)
-        z = np.matmul(h, w, out=Z)
+        z = np.dot(h, w, out=Z)
         z += b
         loss, g = cross_entropy(z, labels)
-        last = [np.matmul(h.T, g, out=GW), g.sum(axis=0)]
-        g, *by_norm = norm.backward(np.matmul(g, w.T, out=G))
+        last = [np.dot(h.T, g, out=GW), g.sum(axis=0)]
+        g, *by_norm = norm.backward(np.dot(g, w.T, out=G))
         gradients = [*by_norm, *last]
         for block in reversed(blocks):
             g, by_block = block.backward(g)
             gradients = by_block + gradients
         one_hot = np.zeros((len(flat), 65), np.float32)
         one_hot[rows, flat] = 1
-        by_token = np.matmul(one_hot.T, g, out=GT)
+        by_token = np.dot(one_hot.T, g, out=GT)
         by_position = g.reshape(n, t, d).sum(axis=0)
         descend(p, [by_token, by_position, *gradients], lr)
         return loss
@@ -102,7 +102,7 @@ class _Block:
         wq, bq, wk, bk, wv, bv, wo, bo = self.attention
         self.h = h = self.norm1.forward(x)
         q, k, v = (
-            np.matmul(h, w, out=out)
+            np.dot(h, w, out=out)
             for w, out in ((wq, self.q_out), (wk, self.k_out), (wv, self.v_out))
         )
         q += bq
@@ -119,14 +119,14 @@ class _Block:
         c = np.matmul(s, v, out=self.c_out)
         self.a = a = np.empty_like(h) if self.a_out is None else self.a_out
         self._heads(a)[:] = c
-        y = np.matmul(a, wo, out=self.o_out)
+        y = np.dot(a, wo, out=self.o_out)
         y += bo
         y += x
         return self._wide(y)
 
     def _wide(self, x: Array) -> Array:
         self.f = f = self.norm2.forward(x)
-        u = np.matmul(f, self.wu, out=self.u_out)
+        u = np.dot(f, self.wu, out=self.u_out)
         u += self.bu
         self.u = u
         th = np.multiply(u, u, out=self.t_out)
@@ -140,15 +140,15 @@ class _Block:
         e *= u
         e *= np.float32(0.5)
         self.e = e
-        y = np.matmul(e, self.wd, out=self.y_out)
+        y = np.dot(e, self.wd, out=self.y_out)
         y += self.bd
         y += x
         return y
 
     def backward(self, g: Array) -> tuple[Array, list[Array]]:
         u, th = self.u, self.th
-        by_wd, by_bd = np.matmul(self.e.T, g, out=self.gwd_out), g.sum(axis=0)
-        gu = np.matmul(g, self.wd.T, out=self.gu_out)
+        by_wd, by_bd = np.dot(self.e.T, g, out=self.gwd_out), g.sum(axis=0)
+        gu = np.dot(g, self.wd.T, out=self.gu_out)
         # slope of GELU: (1 + th)/2 + u (1 - th^2) C (1 + 3 A u^2)/2
         slope = np.multiply(u, u, out=self.e)
         slope *= 3 * A * C
@@ -159,8 +159,8 @@ class _Block:
         slope += 1
         slope *= np.float32(0.5)
         gu *= slope
-        by_wu, by_bu = np.matmul(self.f.T, gu, out=self.gwu_out), gu.sum(axis=0)
-        gx, by_g2, by_c2 = self.norm2.backward(np.matmul(gu, self.wu.T, out=self.gx_out))
+        by_wu, by_bu = np.dot(self.f.T, gu, out=self.gwu_out), gu.sum(axis=0)
+        gx, by_g2, by_c2 = self.norm2.backward(np.dot(gu, self.wu.T, out=self.gx_out))
         gx += g
         gx, before = self._attention_backward(gx)
         return gx, [*before, by_g2, by_c2, by_wu, by_bu, by_wd, by_bd]
@@ -168,8 +168,8 @@ class _Block:
     def _attention_backward(self, g: Array) -> tuple[Array, list[Array]]:
         (q, k, v), s, h = self.qkv, self.s, self.h
         wq, _, wk, _, wv, _, wo, _ = self.attention
-        by_wo, by_bo = np.matmul(self.a.T, g, out=self.gw_out[3]), g.sum(axis=0)
-        ga = self._heads(np.matmul(g, wo.T, out=self.ga_out))
+        by_wo, by_bo = np.dot(self.a.T, g, out=self.gw_out[3]), g.sum(axis=0)
+        ga = self._heads(np.dot(g, wo.T, out=self.ga_out))
         gv = np.matmul(s.swapaxes(2, 3), ga, out=self.gv_out)
         gs = np.matmul(ga, v.swapaxes(2, 3), out=self.gs_out)
         gs -= np.einsum("nhij,nhij->nhi", gs, s)[..., None]
@@ -180,9 +180,9 @@ class _Block:
         gh, gradients = None, []
         for w, part, out in zip((wq, wk, wv), (gq, gk, gv), self.gw_out, strict=False):
             rows = part.swapaxes(1, 2).reshape(h.shape)
-            gradients += [np.matmul(h.T, rows, out=out), rows.sum(axis=0)]
+            gradients += [np.dot(h.T, rows, out=out), rows.sum(axis=0)]
             if gh is None:
-                gh = np.matmul(rows, w.T, out=self.gh_out)
+                gh = np.dot(rows, w.T, out=self.gh_out)
             else:
                 gh += rows @ w.T
         gx, by_g1, by_c1 = self.norm1.backward(gh)

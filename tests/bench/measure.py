@@ -1,7 +1,7 @@
 """Timing: competitors take turns in one process, and are compared pair by pair.
 
-CPU time, not wall clock: others use the machine too. A ratio is the median over rounds of
-the ratio within a round, so that what slows a whole round down cancels.
+CPU time, not wall clock: others use the machine too. A ratio is the median over rounds
+of the ratio within a round, so that what slows a whole round down cancels.
 """
 
 import gc
@@ -42,8 +42,8 @@ def race(steps: dict[str, Step], budget: float, rounds: int = 60) -> Race:
     """Let the steps take turns A B C A, A B C A, ... for about ``budget`` CPU seconds.
 
     The first competitor runs twice a round, first and last. One that takes more than
-    its share sits rounds out. The collector stays on, as in a learner's kernel, but each
-    turn begins with what the others left already collected.
+    its share sits rounds out. The collector stays on, as in a learner's kernel, but
+    each turn begins with what the others left already collected.
     """
     turns = {name: _turn(step) for name, step in steps.items()}
     first = next(iter(steps))

@@ -1,7 +1,7 @@
 """The models that PyTorch and backproplab share, word for word: same names, same text.
 
-``nn`` and ``F`` are ``torch.nn`` and ``torch.nn.functional``, or ``bp.nn`` and ``bp.ops``;
-``linear(i, o)`` makes a layer. Each model maps the batch to class scores.
+``nn`` and ``F`` are ``torch.nn`` and ``torch.nn.functional``, or ``bp.nn`` and
+``bp.ops``; ``linear(i, o)`` makes a layer. Each model maps the batch to class scores.
 """
 
 from typing import Any
@@ -42,7 +42,7 @@ def lenet(nn: Any, F: Any, linear: Any, conv: Any) -> Any:
 
 
 def transformer(nn: Any, F: Any, linear: Any, embedding: Any, positions: Any) -> Any:
-    """Characters: 2 layers of causal attention, d 64, 4 heads, T 64, V 65, GPT-2's order."""
+    """Characters, in GPT-2's order: 2 layers, d 64, 4 heads, T 64, V 65."""
 
     class Block(nn.Module):
         def __init__(self) -> None:

@@ -1,17 +1,19 @@
-"""The competitors, and how each of them takes a training step. A missing one is listed."""
+"""The competitors, and how each takes a training step. A missing one is listed."""
 
 import os
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 from inspect import signature
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 import backproplab as bp
+
+from .hand import fresh, preallocated
 
 # One thread each; XLA reads this when JAX is imported.
 os.environ.setdefault(
@@ -22,33 +24,20 @@ os.environ.setdefault(
 Step = Callable[[], Any]
 
 
-def _present(name: str) -> ModuleType | None:
-    try:
-        return import_module(name)
-    except ImportError:
-        return None
-
-
-torch, jax, mygrad = _present("torch"), _present("jax"), _present("mygrad")
-autograd, micrograd = _present("autograd"), _present("micrograd")
-
 OURS, HAND, STUDENT = "backproplab", "hand", "student"
 TORCH, JAX, MYGRAD, AUTOGRAD = "PyTorch", "JAX jit", "MyGrad", "autograd"
-MISSING = [
-    name
-    for name, library in {
-        TORCH: torch, JAX: jax, MYGRAD: mygrad, AUTOGRAD: autograd,
-        "micrograd": micrograd,
-    }.items()
-    if library is None
-]  # fmt: skip
+MICROGRAD = "micrograd"
+_LIBRARIES = {
+    TORCH: "torch", JAX: "jax", MYGRAD: "mygrad", AUTOGRAD: "autograd",
+    MICROGRAD: "micrograd",
+}  # fmt: skip
+MISSING = [name for name, library in _LIBRARIES.items() if find_spec(library) is None]
 
 
 def versions() -> str:
     """Name what takes part, with versions."""
-    names = ["numpy", "torch", "jax", "mygrad", "autograd", "micrograd"]
-    present = [n for n in names if _present(n) is not None]
-    return ", ".join(f"{n} {version(n)}" for n in present)
+    libraries = ["numpy", *(v for k, v in _LIBRARIES.items() if k not in MISSING)]
+    return ", ".join(f"{library} {version(library)}" for library in libraries)
 
 
 def trainer(
@@ -74,8 +63,8 @@ class Eager:
         self.nn, self.F, self.np, self.own, self.data = nn, F, np, own, data
         self.relu, self.layers = F.relu, layers
 
-    def step(self, work: Any, optimizer: Any, around: Any = None) -> Step:
-        """Prepare a workload; ``around(run)`` may wrap forward and backward."""
+    def step(self, work: Any, optimizer: Any) -> Step:
+        """Prepare a workload."""
         x, y = self.data(work.x), self.data(work.y)
         if work.model is None:
             p = [self.own(w) for w in work.weights]
@@ -88,30 +77,33 @@ class Eager:
         return trainer(p, lambda: self.F.cross_entropy(model(x), y), optimizer, work.lr)
 
 
-def _ours() -> Eager:
-    rng = np.random.default_rng(0)
-    return Eager(
-        bp.nn, bp.ops, np, lambda w: bp.tensor(w, requires_grad=True), np.asarray,
-        linear=partial(bp.nn.Linear, rng=rng),
-        conv=partial(bp.nn.Conv2d, rng=rng),
-        embedding=partial(bp.nn.Embedding, rng=rng),
-        positions=np.arange(64),
+def _our_step(work: Any) -> Step:
+    nn, rng = bp.nn, np.random.default_rng(0)
+    eager = Eager(
+        nn, bp.ops, np,
+        lambda w: bp.tensor(w, requires_grad=True), np.asarray,
+        linear=partial(nn.Linear, rng=rng), conv=partial(nn.Conv2d, rng=rng),
+        embedding=partial(nn.Embedding, rng=rng), positions=np.arange(64),
     )  # fmt: skip
+    return eager.step(work, bp.optim.SGD)
 
 
-def _torch() -> Eager:
+def _torch_step(work: Any) -> Step:
+    import torch
+    from torch import nn
+
     torch.set_num_threads(1)
-    nn = torch.nn
-    return Eager(
+    eager = Eager(
         nn, nn.functional, torch,
         lambda w: torch.tensor(w, requires_grad=True), torch.tensor,
         linear=nn.Linear, conv=nn.Conv2d, embedding=nn.Embedding,
         positions=torch.arange(64),
     )  # fmt: skip
+    return eager.step(work, torch.optim.SGD)
 
 
 class Written:
-    """What a loss is written in, where a library lacks the function: out of its NumPy."""
+    """Functions that a library lacks, out of its NumPy."""
 
     def __init__(self, np: Any):
         self.np = np
@@ -148,6 +140,8 @@ class Written:
 
 
 def _jax_step(work: Any) -> Step:
+    import jax
+
     F = Written(jax.numpy)
     F.relu, F.softmax, F.gelu = jax.nn.relu, jax.nn.softmax, jax.nn.gelu
     F.conv = partial(
@@ -172,6 +166,8 @@ def _jax_step(work: Any) -> Step:
 
 
 def _autograd_step(work: Any) -> Step:
+    import autograd
+
     convolve = import_module("autograd.scipy.signal").convolve
     F = Written(import_module("autograd.numpy"))
     F.conv = lambda x, w: convolve(
@@ -190,6 +186,8 @@ def _autograd_step(work: Any) -> Step:
 
 
 def _mygrad_step(work: Any) -> Step:
+    import mygrad
+
     mygrad.turn_memory_guarding_off()
     nnet = import_module("mygrad.nnet")
     F = Written(mygrad)
@@ -217,14 +215,15 @@ def _hand_step(work: Any, new: Any) -> Step:
 
 def prepare(name: str, work: Any) -> Step:
     """Make a competitor's step of a workload, from the same weights and data."""
-    from .hand import fresh, preallocated
+    return _STEPS[name](work)
 
-    return {
-        OURS: lambda w: _ours().step(w, bp.optim.SGD),
-        HAND: lambda w: _hand_step(w, preallocated),
-        STUDENT: lambda w: _hand_step(w, fresh),
-        TORCH: lambda w: _torch().step(w, torch.optim.SGD),
-        JAX: _jax_step,
-        MYGRAD: _mygrad_step,
-        AUTOGRAD: _autograd_step,
-    }[name](work)
+
+_STEPS: dict[str, Callable[[Any], Step]] = {
+    OURS: _our_step,
+    HAND: partial(_hand_step, new=preallocated),
+    STUDENT: partial(_hand_step, new=fresh),
+    TORCH: _torch_step,
+    JAX: _jax_step,
+    MYGRAD: _mygrad_step,
+    AUTOGRAD: _autograd_step,
+}

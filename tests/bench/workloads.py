@@ -1,4 +1,4 @@
-"""What is timed: data, first weights and the texts of each loss, the same for everybody."""
+"""What is timed: data, first weights and the texts of each loss, alike for all."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,9 @@ from . import functional, hand, hand_lenet, hand_transformer, models
 from .peers import AUTOGRAD, HAND, JAX, MISSING, MYGRAD, OURS, STUDENT, TORCH
 
 EVERYBODY = (OURS, HAND, STUDENT, TORCH, JAX, MYGRAD, AUTOGRAD)
-UNROLLED = (OURS, HAND, STUDENT, TORCH, MYGRAD, AUTOGRAD)  # XLA would compile for minutes
+# XLA would compile 1000 unrolled ops for too long; autograd's lists are quadratic.
+UNROLLED = (OURS, HAND, STUDENT, TORCH, MYGRAD, AUTOGRAD)
+DEEP = (OURS, HAND, STUDENT, TORCH, MYGRAD)
 
 _rng = np.random.default_rng(7)
 
@@ -23,7 +25,7 @@ class Workload:
     Attributes:
         weights: first values, in the models' order; matrices are (in, out).
         x: inputs of the batch.
-        y: class numbers, or None.
+        y: class numbers.
         hand: see ``hand``.
         loss: see ``functional``.
         model: see ``models``; None where the eager libraries use ``loss`` too.
@@ -74,7 +76,13 @@ def _classes(n: int, k: int = 10) -> Any:
 def adds(size: int) -> Workload:
     """1000 additions to an array of ``size`` numbers: the cost of an op."""
     return Workload(
-        [_normal(size)], None, None, hand.adds, functional.adds, lr=1e-5, peers=UNROLLED
+        [_normal(size)],
+        _normal(size),
+        _classes(1),
+        hand.adds,
+        functional.adds,
+        lr=1e-5,
+        peers=UNROLLED,
     )
 
 
@@ -83,6 +91,7 @@ def mlp(n: int) -> Workload:
     return Workload(
         _linear(784, 128) + _linear(128, 10), _normal(n, 784), _classes(n),
         hand.dense(hand.relu, hand.through_relu), functional.mlp, models.mlp,
+        lr=0.05 if n > 1 else 0.001,
     )  # fmt: skip
 
 
@@ -93,7 +102,7 @@ def tanh_layers(depth: int) -> Workload:
         [v for w in rotations for v in (w, np.zeros(32, np.float32))],
         _normal(32, 32), _classes(32, 32), hand.dense(hand.tanh, hand.through_tanh),
         functional.tanh_layers, models.tanh_layers(depth),
-        peers=EVERYBODY if depth <= 100 else UNROLLED,
+        peers=EVERYBODY if depth <= 100 else DEEP,
     )  # fmt: skip
 
 
@@ -108,7 +117,12 @@ def batch_norm_mlp() -> Workload:
 
 def lenet() -> Workload:
     """28 x 28, two convolutions, a batch of 64."""
-    kernels = [_normal(6, 1, 5, 5) / 5, _normal(6), _normal(16, 6, 5, 5) / 12, _normal(16)]
+    kernels = [
+        _normal(6, 1, 5, 5) / 5,
+        _normal(6),
+        _normal(16, 6, 5, 5) / 12,
+        _normal(16),
+    ]
     return Workload(
         kernels + _linear(256, 10), _normal(64, 1, 28, 28), _classes(64),
         hand_lenet.lenet, functional.lenet, models.lenet, lr=0.01,
@@ -132,8 +146,8 @@ def transformer() -> Workload:
 def elementwise() -> Workload:
     """50 operations on 1000 x 1000 numbers: nothing but memory traffic."""
     return Workload(
-        [1 + _normal(1000, 1000) / 10], _normal(1000, 1000), None,
-        hand.elementwise, functional.elementwise, lr=1000.0,
+        [1 + _normal(1000, 1000) / 10], _normal(1000, 1000), _classes(1),
+        hand.elementwise, functional.elementwise, lr=5e4,
     )  # fmt: skip
 
 

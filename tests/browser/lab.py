@@ -64,10 +64,11 @@ class Page:
         tab.on("console", self._hear)
         tab.on("pageerror", lambda error: self._console.append(f"page: {error}"))
         tab.goto(url, wait_until="domcontentloaded")
+        # A notebook without a kernelspec would wait for someone to choose one.
         tab.wait_for_function(
-            "() => window.jupyterapp?.shell?.currentWidget?.sessionContext", timeout=60_000
+            "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.isReady",
+            timeout=60_000,
         )
-        tab.evaluate("async () => jupyterapp.shell.currentWidget.sessionContext.ready")
         self._until(lambda state: state["idle"], 60)
 
     def _hear(self, message: Any) -> None:
@@ -158,7 +159,8 @@ class Page:
             f"JupyterLab {name.title()}",
         )
         self.tab.wait_for_selector(
-            f"body[data-jp-theme-light={'true' if name == 'light' else 'false'}]"
+            f"body[data-jp-theme-light={'true' if name == 'light' else 'false'}]",
+            state="attached",
         )
         self.tab.wait_for_timeout(300)
 
@@ -231,6 +233,7 @@ def _serving(notebooks: Path, workplace: Path) -> Iterator[tuple[str, str]]:
     token, port = os.urandom(16).hex(), _free_port()
     own = {
         "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_DATA_DIR": "data",
         "JUPYTER_RUNTIME_DIR": "runtime",
         "JUPYTERLAB_SETTINGS_DIR": "settings",
         "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
@@ -285,7 +288,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, workplace: Path) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the server and its kernels, which share its process group."""
+    """End the server's process group; its kernels end when they miss it."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, sign)

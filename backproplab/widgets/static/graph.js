@@ -17,16 +17,25 @@ const element = (tag, options = {}, ...children) => {
 const spoken = (text) =>
   text.split("`").map((part, i) => (i % 2 ? element("code", {}, part) : part));
 
+// Drawn, because fonts turn these signs into coloured pictures.
+const icon = (path) => {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", "0 0 14 12");
+  svg.setAttribute("aria-hidden", "true");
+  svg.innerHTML = `<path d="${path}"/>`;
+  return svg;
+};
+
 function render({ model, el }) {
   let timer = null;
   let report = null;
   const button = (text, label, action) =>
     element("button", { type: "button", title: label, "aria-label": label, onclick: action }, text);
-  const first = button("⏮", "To the start: values only (Home)", () => go(0));
-  const back = button("◀", "One step back (left arrow)", () => go(step() - 1));
-  const play = button("▶ Play", "Play the backward pass (space)", () => (timer ? stop() : start()));
-  const next = button("▶", "One step forward (right arrow)", () => go(step() + 1));
-  const last = button("⏭", "To the end of the backward pass (End)", () => go(steps().length));
+  const first = button(icon("M1 1h2v10H1zM13 1v10L4 6z"), "To the start: values only (Home)", () => go(0));
+  const back = button(icon("M11 1v10L3 6z"), "One step back (left arrow)", () => go(step() - 1));
+  const play = button("Play", "Play the backward pass (space)", () => (timer ? stop() : start()));
+  const next = button(icon("M3 1v10l8-5z"), "One step forward (right arrow)", () => go(step() + 1));
+  const last = button(icon("M11 1h2v10h-2zM1 1v10l9-5z"), "To the end of the backward pass (End)", () => go(steps().length));
   const slider = element("input", {
     type: "range", min: 0, max: 0, value: 0, "aria-label": "Backward step",
     oninput: () => go(Number(slider.value)),
@@ -45,10 +54,13 @@ function render({ model, el }) {
   key.innerHTML =
     "<span><b>━▶ = value</b>, forward</span>" +
     '<span><b class="grad">◀┅ ∂ gradient</b> of the loss, backward</span>' +
-    "<span>× local derivative</span><span>small bars: histogram, mark at 0</span>";
+    "<span>× local derivative</span>" +
+    '<span class="bpl-key-bars">small bars: histogram, mark at 0</span>';
   const note = element("div", { class: "bpl-note" });
   const root = element("div", {
-    class: "bpl-graph bpl-lab", "data-lm-suppress-shortcuts": "true", onkeydown: press,
+    class: "bpl-graph bpl-lab", onkeydown: press,
+    // JupyterLab's own arrow keys match what has the focus, so that must refuse them.
+    onfocusin: ({ target }) => target.setAttribute("data-lm-suppress-shortcuts", "true"),
   }, bar, says, stage, note, key);
   el.replaceChildren(root);
 
@@ -121,6 +133,7 @@ function render({ model, el }) {
     stage.innerHTML = svg ?? "";
     note.replaceChildren(...spoken(left ?? ""));
     fold.hidden = unfold.hidden = !folds;
+    key.querySelector(".bpl-key-bars").hidden = !stage.querySelector(".bars");
     const picture = stage.querySelector("svg");
     if (picture) {
       // Small pictures at their size; wide ones shrink to 60 %, then scroll.
@@ -159,7 +172,7 @@ function render({ model, el }) {
     first.disabled = back.disabled = t === 0;
     next.disabled = last.disabled = t === n;
     play.disabled = slider.disabled = n === 0;
-    play.textContent = timer ? "⏸ Pause" : "▶ Play";
+    play.textContent = timer ? "Pause" : "Play";
     const opening = n ? "The values are there. Step forward to send gradients back." : "";
     says.replaceChildren(...spoken(now ? now.says : opening));
     if (now) follow(stage.querySelector(".bpl-box.now"));

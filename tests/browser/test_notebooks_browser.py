@@ -1,0 +1,126 @@
+import notebook_copies as copies
+import pytest
+
+pytestmark = pytest.mark.browser
+
+ALL = [f"{name}{state}" for name in copies.NAMES for state in ("", "_solved")]
+SECONDS = 20
+
+
+@pytest.fixture(scope="module")
+def server(serve, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("copies")
+    for name in copies.NAMES:
+        copies.write(copies.shipped(name), folder / f"{name}.ipynb")
+        copies.write(copies.solved(name), folder / f"{name}_solved.ipynb")
+    return serve(folder)
+
+
+def place(name, id):
+    """The number of a code cell among the code cells."""
+    return [c["id"] for c in copies.code_cells(copies.shipped(name))].index(id)
+
+
+def said(page, name, id):
+    return page.output(place(name, id)).inner_text()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_notebook_runs_without_an_error_or_a_foreign_request(server, name):
+    page = server.open(f"{name}.ipynb", height=6000)
+
+    seconds = page.run_all()
+    page.tab.wait_for_timeout(500)
+
+    assert seconds < SECONDS
+    assert [] == page.errors()
+    page.screenshot(f"notebook_{name}")
+    page.theme("dark")
+    page.screenshot(f"notebook_{name}_dark")
+    page.theme("light")
+    page.close()
+
+
+def test_training_shows_a_full_bar(server):
+    page = server.open("00_start.ipynb", height=6000)
+    page.run_all()
+
+    bar = page.output(place("00_start", "train")).locator(
+        "[role=progressbar], .progress-bar"
+    )
+
+    bar.first.wait_for(state="attached")
+    assert "100%" in said(page, "00_start", "train")
+    assert "digits are read correctly" in said(page, "00_start", "test")
+    page.close()
+
+
+def test_a_step_by_key_button_and_slider_moves_the_graph(server):
+    page = server.open("01_chain_rule.ipynb")
+    page.run_all()
+    graph = page.output(place("01_chain_rule", "fan-graph")).locator(".bpl-lab")
+    count = graph.locator(".bpl-count")
+    slider = graph.get_by_role("slider")
+    graph.scroll_into_view_if_needed()
+    assert "step 0 of 4" == count.inner_text()
+
+    # A click first: JupyterLab takes the focus once when a cell becomes the active one.
+    graph.get_by_role("button", name="forward").first.click()
+    graph.get_by_text("step 1 of 4").wait_for()
+    slider.press("ArrowRight")
+    graph.get_by_text("step 2 of 4").wait_for()
+    slider.press("End")
+    graph.get_by_text("step 4 of 4").wait_for()
+    page.screenshot("notebook_graph_stepped", graph)
+    assert [] == page.errors()
+    page.close()
+
+
+def test_verdicts_are_read_in_the_page(server):
+    page = server.open("01_chain_rule_solved.ipynb")
+    page.run_all()
+
+    page.output(place("01_chain_rule", "hand-w1")).get_by_role("status").wait_for()
+
+    assert "6 of 6 steps are right." in said(page, "01_chain_rule", "hand-w1")
+    assert "the broken link is a." in said(page, "01_chain_rule", "blame")
+    assert "correct" in said(page, "01_chain_rule", "two")
+    page.close()
+
+
+def test_a_card_is_answered_by_keyboard_and_survives_a_dead_kernel(server):
+    page = server.open("01_chain_rule.ipynb")
+    page.run_all()
+    card = page.tab.locator(".bpl-card")
+    card.scroll_into_view_if_needed()
+    first, second = (card.get_by_label(label) for label in ("dh =", "dw ="))
+
+    first.fill("dy * cos(h)")
+    second.fill("dh * (x")
+    card.get_by_text("This bracket is never closed.").wait_for()
+    second.fill("dh * x")
+    second.press("Enter")
+    card.get_by_text("the broken link is h").wait_for()
+    page.screenshot("notebook_card_wrong", card)
+    first.fill("dy * (cos(h) + 2*h)")
+    second.press("Tab")
+    page.tab.keyboard.press("Enter")
+    card.get_by_text("2 of 2 steps are right.").wait_for()
+    page.theme("dark")
+    page.screenshot("notebook_card_right_dark", card)
+    page.theme("light")
+
+    page.tab.evaluate(
+        "async () => jupyterapp.shell.currentWidget.sessionContext.restartKernel()"
+    )
+    page.run_all()
+
+    page.tab.wait_for_function(
+        "e => e.value === 'dy * (cos(h) + 2*h)'", arg=first.element_handle()
+    )
+    row = page.output(place("01_chain_rule", "progress")).locator(
+        "tr", has_text="chain.fan_out"
+    )
+    assert "solved" in row.inner_text()
+    assert [] == page.errors()
+    page.close()
