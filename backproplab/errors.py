@@ -1,7 +1,6 @@
 """What can go wrong, said so that the next keystroke is known; no checks live here."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 class BackpropError(Exception):
@@ -62,6 +61,8 @@ def near(name: str, known: Iterable[str]) -> str:
     >>> near("q", ["sigmoid", "tanh"])
     'known: sigmoid, tanh.'
     """
+    from difflib import get_close_matches  # loaded only once something is misspelt
+
     known = list(known)
     close = get_close_matches(name, known, n=3, cutoff=0.5)
     if close:

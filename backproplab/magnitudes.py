@@ -1,4 +1,4 @@
-"""How large values and gradients are, layer by layer: numbers for pictures and tables."""
+"""How large values and gradients are, layer by layer: the numbers of a picture."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ def magnitudes(
 
     Args:
         runs: recorded runs by name.
-        by_module: one row a module or scope (an op where there is none); else one an op.
+        by_module: one row a module or scope, an op where there is none; else one an op.
         leaves: also parameters and inputs.
 
     >>> import backproplab as bp
@@ -47,15 +47,16 @@ def magnitudes(
     Magnitude(name='y', op='multiply', values=(7.07...,), grads=(1.0,), gains=(None,))
     """
     tables = [_rows(run, by_module, leaves) for run in runs.values()]
-    names = list(dict.fromkeys(name for rows in tables for name in rows))
-    return [
-        Magnitude(
-            name,
-            next(rows[name][0] for rows in tables if name in rows),
-            *(tuple(rows[name][k] if name in rows else None for rows in tables) for k in (1, 2, 3)),
-        )
-        for name in names
-    ]
+    names = dict.fromkeys(name for rows in tables for name in rows)
+    return [_joined(name, [rows.get(name) for rows in tables]) for name in names]
+
+
+def _joined(name: str, rows: list["_Row | None"]) -> Magnitude:
+    op = next(row[0] for row in rows if row is not None)
+    values, grads, gains = (
+        tuple(None if row is None else row[1:][k] for row in rows) for k in range(3)
+    )
+    return Magnitude(name, op, values, grads, gains)
 
 
 def rms(a: Any) -> float:
@@ -68,7 +69,7 @@ def rms(a: Any) -> float:
     return float(np.sqrt(np.mean(a * a))) if a.size else 0.0
 
 
-_Row = tuple[str, float | None, float | None, float | None]
+_Row = tuple[str, float | None, float | None, float | None]  # op, value, gradient, gain
 
 
 def _rows(run: Trace, by_module: bool, leaves: bool) -> dict[str, _Row]:

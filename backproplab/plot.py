@@ -1,4 +1,4 @@
-"""Pictures for paper and slides; matplotlib enters here, and loads with the first figure."""
+"""Pictures for paper and slides; matplotlib enters here and loads when first used."""
 
 from collections.abc import Mapping
 from io import BytesIO, StringIO
@@ -23,7 +23,7 @@ _DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
 
 
 def figure(width: float = 6.4, height: float = 3.6) -> "Figure":
-    """Make an empty figure that belongs to no window and no registry; draw in ``house()``.
+    """Make an empty figure that no window and no registry knows; draw in ``house()``.
 
     Args:
         width: in inches.
@@ -44,7 +44,8 @@ def house() -> Any:
     """Draw in the house style within a ``with`` block."""
     from matplotlib import rc_context
 
-    return rc_context(style())
+    settings: Any = style()
+    return rc_context(settings)
 
 
 def style() -> dict[str, Any]:
@@ -116,28 +117,32 @@ def gradient_flow(
 
     named = {"": runs} if isinstance(runs, Trace) else dict(runs)
     rows = magnitudes(named)
+    y = np.arange(len(rows))
     with house():
         if fig is None:
             fig = figure(6.4, max(2.4, 0.28 * len(rows) + 1.2))
         fig.clear()
         ax = fig.subplots()
-        y = np.arange(len(rows))
         for i, name in enumerate(named):
-            for what, label, colour, dash, marker in (
-                ("values", "values", FORWARD, "-", "o"),
-                ("grads", "gradients", BACKWARD, "--", "D"),
-            ):
-                x = np.array([np.nan if (m := getattr(r, what)[i]) is None else m for r in rows])
-                ax.plot(
-                    np.where(x > 0, x, np.nan), y, dash, color=colour, marker=marker,
-                    fillstyle="full" if i == 0 else "none", label=f"{label} {name}".strip(),
-                )  # fmt: skip
-                edge = ax.get_yaxis_transform()
-                ax.plot(np.zeros(int(np.sum(x == 0))), y[x == 0], "x", color=colour,
-                        transform=edge, clip_on=False)  # fmt: skip
+            look = {"fillstyle": "none" if i else "full"}
+            values = np.array([r.values[i] for r in rows], dtype=float)
+            grads = np.array([r.grads[i] for r in rows], dtype=float)
+            _line(ax, values, y, "-o", FORWARD, f"values {name}", look)
+            _line(ax, grads, y, "--D", BACKWARD, f"gradients {name}", look)
         ax.set_xscale("log")
         ax.set_yticks(y, [r.name for r in rows])
         ax.invert_yaxis()
         ax.set_xlabel("root mean square (× at the axis: exactly 0)")
         fig.legend(loc="outside upper left", ncols=2)
     return fig
+
+
+def _line(
+    ax: Any, x: Any, y: Any, form: str, colour: str, name: str, look: Any
+) -> None:
+    ax.plot(
+        np.where(x > 0, x, np.nan), y, form, color=colour, label=name.strip(), **look
+    )
+    zeros = y[x == 0]
+    side = ax.get_yaxis_transform()
+    ax.plot(zeros * 0, zeros, "x", color=colour, transform=side, clip_on=False)

@@ -11,7 +11,7 @@ There is one rule for each differentiable input, in order; None where no gradien
 """
 
 from collections.abc import Callable
-from functools import wraps
+from functools import lru_cache, wraps
 from inspect import Parameter, signature
 from typing import Any
 
@@ -20,6 +20,7 @@ from .errors import BackpropError, RuleError, ShapeError, near
 from .tape import apply, one, two, unchanged
 
 Rule = Callable[..., Any]
+_parameters = lru_cache(maxsize=4)(signature)  # a rule is read several times in a row
 
 numpy_rules: dict[Any, Callable[..., Any]] = {}  # NumPy function -> our op
 
@@ -226,7 +227,7 @@ def _needed(rule: Any, skip: int, arity: int) -> tuple[int, ...] | None:
     if not callable(rule):
         return ()
     names = []
-    for p in signature(rule).parameters.values():
+    for p in _parameters(rule).parameters.values():
         if p.kind is Parameter.VAR_POSITIONAL:
             return None
         if p.kind is not Parameter.VAR_KEYWORD:
@@ -244,7 +245,7 @@ def _partial_pullback(partial: Any) -> Rule:
         if partial == -1:
             return lambda g, *_inputs, **_static: -g
         return lambda g, *_inputs, **_static: g * partial
-    count = len(signature(partial).parameters)
+    count = len(_parameters(partial).parameters)
     if count == 2:
         return lambda g, y, x, **static: g * partial(y, x, **static)
     return lambda g, y, *inputs, **static: g * partial(y, *inputs, **static)

@@ -40,7 +40,7 @@ def test_a_card_takes_an_id_a_problem_or_an_exercise():
     assert ["<ExerciseCard: chain.tanh, 1 formula, not checked>"] * 3 == list(
         map(repr, cards)
     )
-    with pytest.raises(bp.errors.NameLookupError, match="did you mean chain.tanh"):
+    with pytest.raises(bp.errors.NameLookupError, match=r"did you mean chain\.tanh"):
         ExerciseCard("chain.tan")
 
 

@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import notebook_copies as copies
@@ -85,7 +86,7 @@ def test_every_code_cell_with_a_claim_asserts_it_or_ends_in_a_verdict(name):
 def test_the_reader_predicts_before_the_cell_that_shows():
     for name in copies.NAMES:
         cells = copies.code_cells(copies.shipped(name))
-        for cell, following in zip(cells, cells[1:], strict=False):
+        for cell, following in pairwise(cells):
             if "answer" in copies.told(cell):
                 assert "guess = ..." == "".join(cell["source"])
                 assert "verdict" in copies.told(following)
@@ -112,7 +113,7 @@ def test_a_solved_notebook_has_only_right_verdicts(name):
     shown = dict(copies.judged(copies.solved(name)))
 
     asked = [i for i, about in cells.items() if {"problem", "verdict"} & about.keys()]
-    assert {i: True for i in asked} == {i: shown[i].ok for i in asked}
+    assert dict.fromkeys(asked, True) == {i: shown[i].ok for i in asked}
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=str)

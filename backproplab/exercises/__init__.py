@@ -3,17 +3,14 @@
 ``get(id)`` hands one out, ``names()`` lists them, ``progress()`` shows what is solved.
 ``Problem`` and ``validate`` are for those who write new ones.
 
-In nbgrader a test cell is ``q.check(answer, strict=True)``: it raises on a wrong answer.
-What stands between ``### BEGIN SOLUTION`` and ``### END SOLUTION`` in the cell above is
-taken out of the learners' version, so write there ``answer = ...`` as it should be.
+In nbgrader a test cell is ``q.check(answer, strict=True)``: it raises on a wrong
+answer. In the cell above it, the instructor writes the answer between the lines
+``### BEGIN SOLUTION`` and ``### END SOLUTION``; nbgrader takes it out for the learners.
 """
 
 from .._table import Table
 from ..errors import NameLookupError, near
 from . import chain, loss, matrix, net
-from .authoring import Validation, validate
-from .exercise import Exercise
-from .problem import Given, Problem, Slip
 from .attempts import (
     ProgressError,
     ProgressWarning,
@@ -21,6 +18,9 @@ from .attempts import (
     import_progress,
     panel,
 )
+from .authoring import Validation, validate
+from .exercise import Exercise
+from .problem import Given, Problem, Slip
 
 __all__ = [
     "Exercise",

@@ -1,4 +1,4 @@
-"""Progress: attempts and their labels in ``.backproplab/progress.json``, and nothing else.
+"""Progress: attempts and their labels, kept in ``.backproplab/progress.json``.
 
 The folder is made where Python runs, beside the notebook. The environment variable
 ``BACKPROPLAB_DIR`` puts it elsewhere.
@@ -8,12 +8,13 @@ import base64
 import binascii
 import json
 import os
+import sys
 import time
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def note(problem: str, outcome: Verdict | Report, answer: Any) -> None:
             return
         label = "unfinished"
     attempt: dict[str, Any] = {
-        "at": datetime.now(timezone.utc).isoformat(timespec="microseconds"),
+        "at": datetime.now(UTC).isoformat(timespec="microseconds"),
         "label": label,
     }
     if isinstance(outcome, Report):
@@ -117,7 +118,7 @@ def import_progress(text: str) -> int:
     """
     if not isinstance(text, str) or _BEGIN not in text or _END not in text:
         raise ProgressError(
-            f"import_progress: the text must begin with {_BEGIN!r} and end with {_END!r}.",
+            f"import_progress: the text must hold all from {_BEGIN!r} to {_END!r}.",
             help="copy the whole block that export_progress() returned.",
         )
     packed = "".join(text.partition(_BEGIN)[2].partition(_END)[0].split())
@@ -227,16 +228,15 @@ def _locked(path: Path) -> Iterator[None]:
             _unlock(file)
 
 
-try:
-    import fcntl
-except ImportError:  # Windows
+if sys.platform == "win32":
     import msvcrt
 
     def _lock(file: Any) -> None:
         file.seek(0)
         for _ in range(500):
             with suppress(OSError):
-                return msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                return
             time.sleep(0.01)
         raise TimeoutError("the lock is held by another notebook")
 
@@ -245,11 +245,11 @@ except ImportError:  # Windows
         msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
 
 else:
+    import fcntl
 
     def _lock(file: Any) -> None:
-        with suppress(
-            OSError
-        ):  # a file system without locks: the rename is atomic still
+        # A file system without locks still has the atomic rename.
+        with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
 
     def _unlock(file: Any) -> None:

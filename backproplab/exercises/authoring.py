@@ -59,7 +59,8 @@ def _runs(problem: Problem, seeds: int) -> Iterator[str]:
     for at in _instances(problem, seeds):
         for name in problem.asks:
             if name not in at.run:
-                yield f"the run has no value named {name!r}; it has {', '.join(at.run.names)}"
+                known = ", ".join(at.run.names)
+                yield f"the run has no value named {name!r}; it has {known}"
             elif at.run[name].grad is None:
                 yield f"no gradient flows to {name}"
 
@@ -111,7 +112,7 @@ def _upstream(problem: Problem, seeds: int) -> Iterator[str]:
         for name in problem.asks:
             grad = at.run[name].grad
             if grad is not None and not np.any(grad):
-                yield f"seed {seed}: the gradient of {name} is zero; any slip would pass"
+                yield f"seed {seed}: the gradient of {name} is zero; slips would pass"
             if grad is not None and np.allclose(grad, 1):
                 yield f"seed {seed}: the gradient of {name} is all ones"
 
@@ -133,7 +134,7 @@ def _instances(problem: Problem, seeds: int) -> Iterator[Instance]:
 
 
 def _loss(problem: Problem, at: Instance, name: str, change: Any) -> float:
-    """L with one value of the run moved by ``change``, weighed by the incoming gradient."""
+    """L, or y times its gradient, with one value of the run moved by ``change``."""
     record, inputs = at.run[name], {}
     for key in problem.inputs(np.random.default_rng(0)):
         a = at.given[key]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops
+from ..ops.activation import relu, sigmoid
 from .problem import Problem, Slip
 
 
@@ -35,12 +35,12 @@ def _tanh(x: Any) -> Any:
 
 
 def _sigmoid(x: Any) -> Any:
-    y = ops.sigmoid(x)
+    y = sigmoid(x)
     return y
 
 
 def _relu(x: Any) -> Any:
-    y = ops.relu(x)
+    y = relu(x)
     return y
 
 
@@ -75,7 +75,7 @@ Three links lead from $w$ to the loss. Multiply their local derivatives.
             "The slope of tanh is 1 minus its own output squared.",
             "`dw = 2 * (...) * (1 - ...) * ...`",
         ),
-        solution="$dL/dy = 2(y-t)$, $dy/dz = 1-y^2$ and $dz/dw = x$; their product is asked.",
+        solution="$dL/dy = 2(y-t)$, $dy/dz = 1-y^2$, $dz/dw = x$: take their product.",
         answer_code="dw = 2 * (y - t) * (1 - y**2) * x",
         slips=(
             Slip("local-factor-missing", "dw = 2 * (y - t) * x"),
@@ -98,7 +98,7 @@ A product in which both factors depend on $x$. The incoming gradient is `dy`.
             "The derivative of $e^x$ is $e^x$.",
             "`dx = dy * ... + dy * x * ...`",
         ),
-        solution="Through the first factor: $dy\\,e$. Through $e$: $dy\\,x\\,e$. Both add.",
+        solution="By the first factor: $dy\\,e$. By the other: $dy\\,x\\,e$. They add.",
         answer_code="dx = dy * e + dy * x * e",
         slips=(
             Slip("path-missing", "dx = dy * e"),
@@ -143,7 +143,7 @@ dw = dh * x
             "The slope of tanh is known from its output: $1 - \\tanh^2 x$.",
             "`dx = dy * (1 - ...)`",
         ),
-        solution="$dx = dy\\,(1 - y^2)$: the output that is already there gives the slope.",
+        solution="$dx = dy\\,(1 - y^2)$: the output, already there, gives the slope.",
         answer_code="dx = dy * (1 - y**2)",
         slips=(
             Slip("factor-substituted", "dx = dy * (1 - x**2)"),
@@ -185,7 +185,7 @@ One link alone: $y = 1/(1 + e^{-x})$, the sigmoid. The incoming gradient is `dy`
             "The slope is 1 where `x` is positive and 0 elsewhere.",
             "`dx = dy * (... > 0)`",
         ),
-        solution="$dx = dy$ where $x > 0$, else 0: a gate that the forward pass has set.",
+        solution="$dx = dy$ where $x > 0$, else 0: a gate set by the forward pass.",
         answer_code="dx = dy * (x > 0)",
         slips=(
             Slip("local-factor-missing", "dx = dy"),

@@ -39,22 +39,22 @@ class Exercise:
 
     @property
     def given(self) -> Given:
-        """What may be used: inputs, values of the forward pass, the incoming gradient."""
+        """What may be used: inputs, values on the way, the incoming gradient."""
         return self.problem.instance(self.seed).given
 
     def check(self, answer: Any, *, strict: bool = False) -> Verdict | Report:
         """Judge an answer; the attempt is noted in ``.backproplab/progress.json``.
 
         Args:
-            answer: an array, a formula as text, or a function whose parameters are names
-                of what is given (it is tried on other numbers, shapes and formats too);
-                for several gradients a dict of these by name, or a function that returns
-                one. ``...`` where there is no answer yet.
+            answer: an array, a formula as text, or a function whose parameters are
+                names of what is given (it is tried on other numbers, shapes and formats
+                too); for several gradients a dict of these by name, or a function that
+                returns one. ``...`` where there is no answer yet.
             strict: raise instead of reporting, for nbgrader and tests.
 
         Returns:
-            a ``Verdict``; a ``Report`` where several gradients are asked. Nothing that is
-            handed in raises.
+            a ``Verdict``; a ``Report`` where several gradients are asked. Nothing that
+            is handed in raises.
 
         Raises:
             GradeError: with ``strict=True``, unless the answer is right.

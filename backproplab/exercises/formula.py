@@ -71,8 +71,8 @@ def evaluate(
 ) -> Formula:
     r"""Read a formula, compute it, and write it as TeX.
 
-    Operators: ``+ - * / @ ** ^`` and comparisons, ``.T`` after a value, brackets; ``np.``
-    before a function is read over. Numbers are floating point, powers end at 64.
+    Operators: ``+ - * / @ ** ^`` and comparisons, ``.T`` after a value, brackets. A
+    ``np.`` before a function is read over. Numbers are floats, powers end at 64.
 
     Args:
         text: at most 500 characters.
@@ -298,4 +298,4 @@ def _size(f: Callable[..., Any], shapes: list[tuple[int, ...]]) -> int:
     return int(np.prod(np.broadcast_shapes(*shapes)))
 
 
-_BLANKS = {c: " " for c in range(32)}
+_BLANKS = dict.fromkeys(range(32), " ")

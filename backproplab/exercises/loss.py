@@ -34,7 +34,7 @@ PROBLEMS = (
     Problem(
         id="loss.mean_square",
         prompt="""
-The mean squared error of predictions $y$ against targets $t$. Here every derivation begins.
+The mean squared error of predictions $y$ against targets $t$: here derivations begin.
 """,
         inputs=_table,
         forward=_mean_square,
@@ -44,7 +44,8 @@ The mean squared error of predictions $y$ against targets $t$. Here every deriva
             "A mean of $N$ numbers hands $1/N$ to each. $N$ counts all entries.",
             "`dy = 2 * (...) / ...`",
         ),
-        solution="$L = \\frac1N \\sum (y-t)^2$, so $dy = 2\\,(y-t)/N$ with $N$ all entries.",
+        solution="$L = \\frac1N \\sum (y-t)^2$ over all $N$ entries, so "
+        "$dy = 2\\,(y-t)/N$.",
         answer_code="dy = 2 * (y - t) / y.size",
         slips=(
             Slip("sum-not-mean", "dy = 2 * (y - t)"),
@@ -64,12 +65,13 @@ each row. The derivation is long, the result is short.
         asks=("z",),
         hints=(
             "Take one row. Write its loss as $-\\log p_c$, c being the right class.",
-            "$-\\log p_c = -z_c + \\log \\sum_j e^{z_j}$. Differentiate both terms; the "
-            "second one gives a probability. Then think of the mean over the rows.",
+            "$-\\log p_c = -z_c + \\log \\sum_j e^{z_j}$. Differentiate both terms: "
+            "the second one gives a probability. Then think of the mean over the rows.",
             "`dz = (... - ...) / ...`",
         ),
-        solution="In a row, $-z_c$ gives $-1$ at the right class and $\\log\\sum_j e^{z_j}$ "
-        "gives $p$. The mean over $n$ rows brings $1/n$: $dz = (p - \\mathrm{target})/n$.",
+        solution="In a row, $-z_c$ gives $-1$ at the right class, and "
+        "$\\log\\sum_j e^{z_j}$ gives $p$. The mean over $n$ rows brings $1/n$: "
+        "$dz = (p - \\mathrm{target})/n$.",
         answer_code="dz = (p - target) / len(z)",
         slips=(
             Slip("sum-not-mean", "dz = p - target"),

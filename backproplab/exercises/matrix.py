@@ -43,12 +43,12 @@ A layer without a bias: each row of $x$ is a sample. Find the gradient of the we
         asks=("w",),
         hints=(
             "`dw` has the shape of `w`. Which product of the two others has it?",
-            "Each weight meets every row: multiply the input with the incoming gradient, "
-            "and sum over the rows. A matrix product does both.",
+            "Each weight meets every row: multiply input and incoming gradient, and "
+            "sum over the rows. A matrix product does both.",
             "`dw = (...).T @ ...`",
         ),
-        solution="$y_{ij} = \\sum_a x_{ia} w_{aj}$, so $dw_{aj} = \\sum_i x_{ia}\\,dy_{ij}$: "
-        "$dw = x^\\top dy$.",
+        solution="$y_{ij} = \\sum_a x_{ia} w_{aj}$, so "
+        "$dw_{aj} = \\sum_i x_{ia}\\,dy_{ij}$: $dw = x^\\top dy$.",
         answer_code="dw = x.T @ dy",
         slips=(
             Slip("transposed", "dw = dy.T @ x"),
@@ -60,20 +60,20 @@ A layer without a bias: each row of $x$ is a sample. Find the gradient of the we
     Problem(
         id="matrix.dx",
         prompt="""
-The same layer, the other side: find the gradient of the input. Here $w$ is square, so the
-shapes alone do not save you.
+The same layer, the other side: find the gradient of the input. Here $w$ is square, so
+the shapes alone do not save you.
 """,
         inputs=_square,
         forward=_product,
         asks=("x",),
         hints=(
             "Follow one number of `x` forward: which numbers of `y` does it reach?",
-            "It reaches a row of `y`, by a row of `w`. On the way back rows and columns "
-            "change roles.",
+            "It reaches a row of `y`, by a row of `w`. On the way back rows and "
+            "columns change roles.",
             "`dx = ... @ (...).T`",
         ),
-        solution="$y_{ij} = \\sum_a x_{ia} w_{aj}$, so $dx_{ia} = \\sum_j dy_{ij}\\,w_{aj}$: "
-        "$dx = dy\\,w^\\top$.",
+        solution="$y_{ij} = \\sum_a x_{ia} w_{aj}$, so "
+        "$dx_{ia} = \\sum_j dy_{ij}\\,w_{aj}$: $dx = dy\\,w^\\top$.",
         answer_code="dx = dy @ w.T",
         slips=(
             Slip("transposed", "dx = dy @ w"),

@@ -60,7 +60,7 @@ Every value is a single number. Walk back from the loss, one node at a time.
             "`da = dh * (1 - ...)`, `dw1 = da * ...`",
         ),
         solution="The square gives $2(y-t)$. The sum hands it to $b$ and to $h$ alike. "
-        "Through $b = w_2 h$ the node $h$ gets $db\\,w_2$ more, and $w_2$ gets $db\\,h$. "
+        "By $b = w_2 h$ the node $h$ gets $db\\,w_2$ more, and $w_2$ gets $db\\,h$. "
         "The slope of tanh is $1-h^2$, and $a = w_1 x$ leaves the factor $x$.",
         answer_code="""
 dy = 2 * (y - t)
@@ -82,16 +82,16 @@ dw1 = da * x
     Problem(
         id="net.two_layers",
         prompt="""
-A net of two layers on a batch: each row of $x$ is a sample. Walk back from the loss, one
-node at a time, and look at the shapes.
+A net of two layers on a batch: each row of $x$ is a sample. Walk back from the loss,
+one node at a time, and look at the shapes.
 """,
         inputs=_batch,
         forward=_two_layers,
         asks=("y", "w2", "h", "z", "w1", "b1"),
         hints=(
             "Begin at the loss. Every gradient has the shape of its own value.",
-            "A mean brings 1/N. For a product of matrices: the other factor, transposed, "
-            "on the side where it stood. For a bias: sum over the rows.",
+            "A mean brings 1/N. For a product of matrices: the other factor, "
+            "transposed, on the side where it stood. For a bias: sum over the rows.",
             "`dy = 2 * (...) / ...`, `dw2 = (...).T @ dy`, `dh = dy @ (...).T`, "
             "`dz = dh * (1 - ...)`, `dw1 = (...).T @ dz`, `db1 = dz.sum(axis=...)`",
         ),

@@ -1,4 +1,4 @@
-"""Problem: an exercise as data, and its run on numbers. Judging answers is elsewhere."""
+"""Problem: an exercise as data, and its run on numbers. Judging is elsewhere."""
 
 import ast
 import inspect
@@ -18,12 +18,12 @@ from ..trace import Trace, record
 
 @dataclass(frozen=True, slots=True)
 class Slip:
-    """A classic wrong derivation: the label that it deserves, and the line that is wrong.
+    """A classic wrong derivation: the label it deserves, and the line that is wrong.
 
     Attributes:
         label: one of ``grade.LABELS``.
         code: the wrong line, which takes the place of the line of ``answer_code`` that
-            assigns the same name. In ``Problem.slips`` it is the whole wrong derivation.
+            assigns the same name. In ``Problem.slips`` it is the whole derivation.
         where: the asked name that is to be blamed; the one that the line assigns when
             empty.
         says: why people write it; one sentence for the instructor.
@@ -40,8 +40,8 @@ class Problem:
     """A gradient to derive by hand. The truth comes from the engine, never from here.
 
     In code, ``dx`` is dL/dx and has the shape of x. If ``forward`` returns a single
-    number, that is L. If it returns an array y, the incoming gradient ``dy`` is drawn at
-    random and given.
+    number, that is L. If it returns an array y, the incoming gradient ``dy`` is drawn
+    at random and given.
 
     Attributes:
         id: "field.what".
@@ -106,7 +106,7 @@ class Problem:
 
     @property
     def code(self) -> str:
-        """The forward pass as source, without its ``def`` and ``return``; empty if lost."""
+        """The forward pass as source, without ``def`` and ``return``; empty if lost."""
         try:
             source = dedent(inspect.getsource(self.forward))
             body = ast.parse(source).body[0]
@@ -173,7 +173,8 @@ class Given(Mapping[str, Any]):
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td><code>{escape(name)}</code></td><td>{np.shape(v) or 'number'}</td>"
+            f"<tr><td><code>{escape(name)}</code></td>"
+            f"<td>{np.shape(v) or 'number'}</td>"
             f'<td style="text-align:left"><code>{escape(_short(v))}</code></td></tr>'
             for name, v in self.items()
         )
@@ -230,7 +231,7 @@ def _finished(code: str, asks: tuple[str, ...]) -> str:
 
 
 def _replaced(code: str, change: str) -> str:
-    """Put each line of ``change`` where ``code`` assigns the same name, else in front."""
+    """Put each line of ``change`` where ``code`` assigns its name, else in front."""
     changed = {}
     for statement in ast.parse(dedent(change)).body:
         changed[_name(statement)] = ast.unparse(statement)

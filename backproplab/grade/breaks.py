@@ -1,363 +1,341 @@
-"""Ways to get one link of the chain wrong: what an edge would send if its rule were broken."""
+"""Ways to get one rule wrong; multiples of the sound rule live in factors.py."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import ops
-from ..trace import Trace, replay
+from ..trace import replay
+from .expression import slips
+from .links import Break, Link, fitted
 
-# Reductions whose result, used again beside the values it came from, is a statistic.
-_STATISTICS = {
-    "mean", "var", "std", "sum", "norm", "max", "min", "logsumexp", "prod", "amax",
-}  # fmt: skip
-_MEANS = {"mean", "var", "std"}
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 # Ops whose derivative with respect to one operand is the other operand.
-_PRODUCTS = {
-    "multiply",
-    "matmul",
-    "linear",
-    "dot",
-    "outer",
-    "einsum",
-    "tensordot",
-    "inner",
-}
+PRODUCTS = {
+    "multiply", "matmul", "linear", "dot", "outer", "einsum", "tensordot", "inner",
+    "vecdot", "kron",
+}  # fmt: skip
+# Ops that only move numbers, or choose among them: there is no factor to get wrong.
+_MOVES = {
+    "getitem", "reshape", "transpose", "swapaxes", "broadcast_to", "cast", "squeeze",
+    "expand_dims", "ravel", "concatenate", "stack",
+}  # fmt: skip
+_DIAGONAL = 400  # entries up to which a Jacobian's diagonal is worth its passes
+_NODES = 60  # other records whose values are tried in place of an operand
 
 
-_DIAGONAL = 512  # entries up to which a Jacobian's diagonal is worth its passes
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Edge:
-    """The link from record ``output`` back to its input number ``k``, which is ``x``."""
-
-    output: int
-    k: int
-    x: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Break:
-    """One broken rule.
-
-    Attributes:
-        label: the misconception; see ``LABELS``.
-        edge: where.
-        sends: what the edge sends instead.
-        why: the end of a sentence.
-    """
-
-    label: str
-    edge: Edge
-    sends: np.ndarray
-    why: str
-
-
-def edges(run: Trace, reached: dict[int, np.ndarray]) -> list[Edge]:
-    """All links that the backward pass used, nearest to the loss first."""
-    return [
-        Edge(o, k, x)
-        for o in sorted(reached, reverse=True)
-        for k, x in replay.edges(run, o)
-    ]
-
-
-def pull(run: Trace, edge: Edge, g: Any, **changed: Any) -> np.ndarray | None:
-    """The contribution of an edge, with some of the rule's arguments exchanged.
-
-    Args:
-        run: the recorded run.
-        edge: the link.
-        g: incoming gradient.
-        **changed: ``p0`` for y, ``p1`` for the first input, ...; ``static`` for options.
-
-    Returns:
-        the raw contribution, not yet summed over broadcast axes; None if the exchanged
-        arguments do not fit.
-    """
-    entry = run[edge.output]._entry
-    args = [entry.value, *replay.operands(run, edge.output)]
-    static = entry.static
-    for key, value in changed.items():
-        if key == "static":
-            static = value
-        else:
-            args[int(key[1:])] = value
-    op = entry.primitive
-    try:
-        with np.errstate(all="ignore"):
-            if op.vjp is not None:
-                return np.asarray(op.vjp(g, *args, wrt=(edge.k,), **static)[edge.k])
-            return np.asarray(op.pullbacks[edge.k](g, *args, **static))
-    except Exception:  # shapes that do not fit: nobody can have computed this
-        return None
-
-
-def breaks(run: Trace, edge: Edge, g: np.ndarray, sent: np.ndarray) -> Iterator[Break]:
-    """Yield each way to break one edge, but for multiples of what it sends.
-
-    Args:
-        run: the recorded run.
-        edge: the link to break.
-        g: gradient of its output.
-        sent: what the sound rule sends.
-    """
-    shape = sent.shape
-    entry = run[edge.output]._entry
-    op, out, x = entry.primitive, run[edge.output].name, run[edge.x].name
-    if op.name in ("getitem", "reshape", "transpose", "broadcast_to", "cast"):
+def breaks(link: Link) -> Iterator[Break]:
+    """Yield each way to break one link, but for multiples of what it sends."""
+    if not link.ks:
+        yield from _upstream(link)
         return
+    if link.entry.op in _MOVES:
+        return
+    yield from _missing(link)
+    yield from _upstream(link)
+    yield from _transposed(link)
+    yield from _factors(link)
+    yield from _symbols(link)
+    yield from _operands(link)
+    yield from _axes(link)
+    yield from slips(link)
+    yield from _diagonal(link)
 
-    def made(label: str, raw: Any, why: str) -> Iterator[Break]:
-        c = fitted(raw, shape)
-        if c is not None and np.isfinite(c).all():
-            yield Break(label, edge, c, why)
 
-    if not _is_one(g, sent):
-        yield from made(
-            "local-factor-missing",
-            g,
-            f"the incoming gradient of {out} is passed on without the factor d{out}/d{x}",
-        )
-    ones = pull(run, edge, np.ones_like(g))
-    yield from made(
-        "upstream-missing",
-        ones,
-        f"d{out}/d{x} stands alone, without the gradient that comes into {out}",
+def times(label: str, link: Link, factor: Any, why: str, cost: int = 1) -> Break:
+    """Make the break in which the incoming gradient meets another factor."""
+
+    def back(t: np.ndarray) -> np.ndarray | None:
+        return fitted(_spread(t, np.shape(link.g)) * factor, np.shape(link.g))
+
+    return Break(label, link, why, lambda g: g * factor, back, cost=cost)
+
+
+def exchanged(
+    label: str, link: Link, changed: dict[Any, Any], why: str, cost: int = 1
+) -> Break:
+    """Make the break in which the rule reads something else."""
+    return Break(
+        label,
+        link,
+        why,
+        lambda g: link.pull(g, changed),
+        lambda t: link.push(t, changed),
+        cost=cost,
     )
-    yield from _transposed(run, edge, g, made)
-    yield from _substituted(run, edge, g, made)
-    yield from _operands(run, edge, g, made)
-    yield from _axes(run, edge, g, made)
-    if shape == g.shape and op.kind == "primitive" and g.size <= _DIAGONAL:
-        why = f"d{out}/d{x} is taken entry by entry, as if no entry depended on another"
-        yield from made("factor-substituted", _diagonal(run, edge, g), why)
 
 
-def _diagonal(run: Trace, edge: Edge, g: np.ndarray) -> np.ndarray | None:
-    """What the edge sends if only the diagonal of its Jacobian is used."""
-    out = np.zeros(g.shape)
-    for i in np.ndindex(g.shape):
-        alone = np.zeros_like(g)
-        alone[i] = g[i]
-        c = pull(run, edge, alone)
-        if c is None or c.shape != g.shape:
-            return None
-        out[i] = c[i]
-    return out
+def _missing(link: Link) -> Iterator[Break]:
+    why = (
+        f"The gradient that comes into {link.out} is passed on to {link.into} without "
+        f"the factor d{link.out}/d{link.into}."
+    )
+    yield times("local-factor-missing", link, 1.0, why, cost=0)
 
 
-def _is_one(g: np.ndarray, sent: np.ndarray) -> bool:
-    return g.shape == sent.shape and bool(np.array_equal(g, sent))
+def _upstream(link: Link) -> Iterator[Break]:
+    if link.ks:
+        why = (
+            f"d{link.out}/d{link.into} stands alone, without the gradient that comes "
+            f"into {link.out}."
+        )
+    else:
+        why = f"The gradient that comes into {link.into} is left out, as if it were 1."
+    ones = link.pull(np.ones_like(link.g))
+    yield Break("upstream-missing", link, why, lambda g: ones, steady=True)
 
 
-def fitted(raw: Any, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Sum over broadcast axes to ``shape``; None where that cannot be."""
-    if raw is None:
-        return None
-    raw = np.asarray(raw, dtype=float)
-    if raw.shape == shape:
-        return raw
-    lead = raw.ndim - len(shape)
-    if lead < 0:
-        return np.broadcast_to(raw, shape) if _broadcasts(raw.shape, shape) else None
-    if any(n not in (1, m) for n, m in zip(shape, raw.shape[lead:], strict=True)):
-        return np.broadcast_to(raw, shape) if _broadcasts(raw.shape, shape) else None
-    ones = tuple(lead + i for i, n in enumerate(shape) if n == 1)
-    return raw.sum(axis=(*range(lead), *ones)).reshape(shape)
-
-
-def _broadcasts(small: tuple[int, ...], big: tuple[int, ...]) -> bool:
-    try:
-        return np.broadcast_shapes(small, big) == big
-    except ValueError:
-        return False
-
-
-def _transposed(run: Trace, edge: Edge, g: np.ndarray, made: Any) -> Iterator[Break]:
-    entry = run[edge.output]._entry
-    if entry.primitive.name not in _PRODUCTS or entry.op == "multiply":
+def _transposed(link: Link) -> Iterator[Break]:
+    op, values = link.entry.op, link.values
+    if op not in PRODUCTS or op == "multiply" or len(link.ks) > 1:
         return
-    values = replay.operands(run, edge.output)
-    for p, v in enumerate(values):
-        if np.ndim(v) >= 2 and v.shape[-1] == v.shape[-2] and p != edge.k:
-            raw = pull(run, edge, g, **{f"p{p + 1}": np.swapaxes(v, -1, -2)})
-            other = run[entry.inputs[p]].name
-            yield from made(
-                "transposed",
-                raw,
-                f"{other} stands transposed, or not, the wrong way round",
-            )
-    if g.ndim >= 2 and g.shape[-1] == g.shape[-2]:
-        yield from made(
+    (k,) = link.ks
+    if _square(link.g):
+        why = f"The gradient that comes into {link.out} stands transposed."
+        yield Break(
             "transposed",
-            pull(run, edge, np.swapaxes(g, -1, -2)),
-            "the incoming gradient is transposed",
+            link,
+            why,
+            lambda g: link.pull(_turned(g)),
+            lambda t: _turned(link.push(t)),
+            cost=0,
         )
-    sound = pull(run, edge, g)
-    if sound is not None and sound.ndim >= 2 and sound.shape[-1] == sound.shape[-2]:
-        yield from made(
+    if _square(link.sent):
+        why = "The product comes out transposed: its factors are swapped."
+        yield Break(
             "transposed",
-            np.swapaxes(sound, -1, -2),
-            "the factors are swapped: the product comes out transposed",
+            link,
+            why,
+            lambda g: _turned(link.pull(g)),
+            lambda t: link.push(_turned(t)),
+            cost=0,
         )
-    for p, v in enumerate(values):
-        if p != edge.k and np.ndim(v) == 2 and g.ndim == 2:
-            for a, b in ((g, v), (v, g)):
-                for left in (a, a.T):
-                    for right in (b, b.T):
-                        if left.shape[1] == right.shape[0]:
-                            yield from made(
-                                "transposed",
-                                left @ right,
-                                "the factors are swapped or transposed",
-                            )
+    for p, v in enumerate(values[1:], 1):
+        if p != k + 1 and _square(v):
+            why = f"{link.names[p]} stands the wrong way round: transposed, or not."
+            yield exchanged("transposed", link, {p: _turned(v)}, why, cost=0)
+        if p != k + 1 and np.ndim(v) >= 2 <= np.ndim(link.g):
+            yield from _products(link, v)
 
 
-def _substituted(run: Trace, edge: Edge, g: np.ndarray, made: Any) -> Iterator[Break]:
+def _products(link: Link, v: np.ndarray) -> Iterator[Break]:
+    """Every product of the two factors, in either order and turned or not."""
+    why = "The two factors are swapped or turned, so that another product comes out."
+    for swapped in (False, True):
+        for turn_g in (False, True):
+            for turn_v in (False, True):
+
+                def sends(g: Any, swapped=swapped, turn_g=turn_g, turn_v=turn_v) -> Any:
+                    a, b = _turned(g) if turn_g else g, _turned(v) if turn_v else v
+                    return b @ a if swapped else a @ b
+
+                try:
+                    shape = sends(link.g).shape
+                except ValueError:
+                    continue
+                if shape[-2:] == np.shape(link.sent)[-2:]:
+                    yield Break("transposed", link, why, sends, cost=0)
+
+
+def _factors(link: Link) -> Iterator[Break]:
     """Another expression in place of the local derivative of an elementwise op."""
-    entry = run[edge.output]._entry
-    op = entry.primitive
-    local = replay.local(run, edge.output)
-    if local is None:
+    entry, out, x = link.entry, link.out, link.into
+    if entry.primitive.kind != "elementwise":
         return
-    slope = local[edge.k] if isinstance(local, tuple) else local
-    out, x = run[edge.output].name, run[edge.x].name
-    args = [entry.value, *replay.operands(run, edge.output)]
-    label = "wrong-operand" if op.name in _PRODUCTS else "factor-substituted"
-    constant = bool(np.all(slope == slope.flat[0])) if slope.size else True
-    for p, v in enumerate(args):
-        for q, w in enumerate(args):
-            if p == q or v is None or w is None or np.shape(v) == () != np.shape(g):
-                continue
-            names = [out, *(run[i].name if i >= 0 else "None" for i in entry.inputs)]
-            raw = pull(run, edge, g, **{f"p{p}": w})
-            yield from made(
-                label, raw, f"{names[q]} stands where the rule has {names[p]}"
-            )
-    value = entry.value
+    y, here = entry.value, link.values[link.ks[0] + 1]
+    slope = link.pull(np.ones_like(link.g))
+    label = "wrong-operand" if entry.op in PRODUCTS else "factor-substituted"
+    yield times(label, link, y, f"{out} itself stands in place of d{out}/d{x}.")
+    yield times(label, link, here, f"{x} itself stands in place of d{out}/d{x}.")
+    if slope is None or np.all(slope == np.ravel(slope)[:1]):
+        return
     with np.errstate(all="ignore"):
         candidates = [
-            (value, f"{out} itself stands in place of its derivative"),
-            (
-                args[edge.k + 1],
-                f"{x} itself stands in place of the derivative d{out}/d{x}",
-            ),
+            (1 - slope, f"1 - d{out}/d{x} stands in place of d{out}/d{x}."),
+            (slope * slope, f"The factor d{out}/d{x} is there twice."),
+            (1 / slope, f"You divide by d{out}/d{x} where the rule multiplies."),
+            (1 - y, f"1 - {out} stands in place of d{out}/d{x}."),
+            (y * y, f"{out} squared stands in place of d{out}/d{x}."),
+            (slope * y, f"d{out}/d{x} has a factor {out} too many."),
+            (slope / y, f"d{out}/d{x} lacks a factor {out}."),
         ]
-        if not constant:
-            candidates += [
-                (1 - slope, f"one minus the derivative stands in place of d{out}/d{x}"),
-                (slope * slope, f"the derivative d{out}/d{x} is applied twice"),
-                (1 / slope, f"it is divided by d{out}/d{x} instead of multiplied"),
-                (1 - value, f"1 - {out} stands in place of d{out}/d{x}"),
-                (value * value, f"{out} squared stands in place of d{out}/d{x}"),
-            ]
-        for raw, why in candidates:
-            yield from made("factor-substituted", g * np.asarray(raw), why)
-        if len(args) == 2:
-            for other in _unary_ops():
-                if other.name != op.name:
-                    slope_of = other.rules[0]
-                    try:
-                        raw = g * (
-                            slope_of(value, args[1], **other.defaults)
-                            if callable(slope_of)
-                            else slope_of
-                        )
-                    except Exception:
-                        continue
-                    why = f"the derivative of {other.name} stands in place of that of {op.name}"
-                    yield from made("factor-substituted", raw, why)
+        for v, name in zip(link.values[1:], link.names[1:], strict=True):
+            if v is not None:
+                candidates += [
+                    (slope * v, f"d{out}/d{x} has a factor {name} too many."),
+                    (slope / v, f"d{out}/d{x} lacks a factor {name}."),
+                ]
+    for factor, why in candidates:
+        yield times("factor-substituted", link, factor, why)
+    yield from _gates(link, slope)
+    yield from _relatives(link)
 
 
-def _unary_ops() -> list[Any]:
-    return [
+def _gates(link: Link, slope: np.ndarray) -> Iterator[Break]:
+    """The gate of a ReLU, a maximum, a clip, set by the wrong side."""
+    if np.isin(slope, (0, 1)).all():
+        why = (
+            f"The gate is set by the gradient that comes into {link.out}; it must be "
+            f"set by the value of {link.into} on the way forward."
+        )
+        sends = [lambda g: g * (g > 0), lambda g: g * (g > 0) * slope]
+        for send in sends:
+            yield Break("factor-substituted", link, why, send, cost=9)
+
+
+def _relatives(link: Link) -> Iterator[Break]:
+    """The derivative of another function of one variable."""
+    entry = link.entry
+    if len(entry.inputs) != 1:
+        return
+    y, x = link.values
+    for op in _functions():
+        if op.name != entry.op:
+            try:
+                with np.errstate(all="ignore"):
+                    slope = op.rules[0](y, x, **op.defaults)
+            except Exception:  # not defined here
+                continue
+            why = (
+                f"The derivative of {op.name} stands in place of that of {entry.op}, "
+                f"between {link.out} and {link.into}."
+            )
+            yield times("factor-substituted", link, slope, why, cost=2)
+
+
+@cache
+def _functions() -> tuple[Any, ...]:
+    return tuple(
         op
         for op in ops.registry.values()
         if op.kind == "elementwise" and len(op.rules) == 1 and callable(op.rules[0])
-    ]
+    )
 
 
-def _operands(run: Trace, edge: Edge, g: np.ndarray, made: Any) -> Iterator[Break]:
-    """Another node's value in place of an operand."""
-    entry = run[edge.output]._entry
-    needed = entry.primitive.needs[edge.k]
-    values = [entry.value, *replay.operands(run, edge.output)]
-    own = {edge.output, *entry.inputs}
-    for p in range(len(values)) if needed is None else needed:
-        v = values[p]
-        if v is None or not isinstance(v, np.ndarray):
+def _symbols(link: Link) -> Iterator[Break]:
+    """One of the rule's own symbols in place of another: y for x, x for y."""
+    entry, values, names = link.entry, link.values, link.names
+    label = "wrong-operand" if entry.op in PRODUCTS else "factor-substituted"
+    for p in _read(link):
+        for q, w in enumerate(values):
+            if p != q and w is not None and np.shape(w) == np.shape(values[p]):
+                why = f"{names[q]} stands where the rule has {names[p]}."
+                yield exchanged(label, link, {p: w}, why)
+    if entry.primitive.kind == "elementwise" and len(values) == 2:
+        try:
+            with np.errstate(all="ignore"):
+                again = entry.primitive.value(entry.value, **entry.static)
+        except Exception:  # outside its domain
+            return
+        why = (
+            f"The derivative of {entry.op} is taken at {link.out}; it must be taken "
+            f"at {link.into}."
+        )
+        changed = {0: again, 1: entry.value}
+        yield exchanged("factor-substituted", link, changed, why)
+    elif entry.primitive.kind == "primitive":
+        for v, name in zip(values, names, strict=True):
+            if np.shape(v) == np.shape(link.g) != np.shape(link.sent):
+                why = f"{name} itself stands in place of d{link.out}/d{link.into}."
+                yield times("factor-substituted", link, v, why)
+
+
+def _operands(link: Link) -> Iterator[Break]:
+    """The value of another record in place of an operand."""
+    values, names, run = link.values, link.names, link.run
+    own = {link.output, *link.entry.inputs}
+    others = [r for r in run if r.id not in own and r.op != "constant"]
+    others = sorted(others, key=lambda r: abs(r.id - link.output))[:_NODES]
+    matrices = link.entry.op in PRODUCTS - {"multiply"}
+    for p in _read(link):
+        shape = np.shape(values[p])
+        if not shape and link.entry.primitive.kind != "elementwise":
             continue
-        inputs = [edge.output, *entry.inputs]
-        for r in run:
-            if (
-                r.id not in own
-                and r.shape == v.shape
-                and r.op != "constant"
-                or (
-                    r.id in entry.inputs
-                    and r.id != inputs[p]
-                    and r.shape == v.shape
-                    and p > 0
-                )
-            ):
-                raw = pull(run, edge, g, **{f"p{p}": np.asarray(r.value)})
-                why = f"{r.name} stands where the rule has {run[inputs[p]].name}"
-                yield from made("wrong-operand", raw, why)
+        for r in others:
+            why = f"{r.name} stands where the rule has {names[p]}."
+            if r.shape == shape and r.id not in own:
+                changed = {p: np.asarray(r.value)}
+                yield exchanged("wrong-operand", link, changed, why, cost=2)
+            if matrices and len(shape) == 2 and r.shape == shape[::-1]:
+                changed = {p: _turned(r.value)}
+                yield exchanged("wrong-operand", link, changed, why, cost=2)
 
 
-def _axes(run: Trace, edge: Edge, g: np.ndarray, made: Any) -> Iterator[Break]:
-    """A reduction or softmax along another axis."""
-    entry = run[edge.output]._entry
-    axis = entry.static.get("axis")
-    if not isinstance(axis, int) or run[edge.x].value.ndim < 2:
-        return
-    for other in range(run[edge.x].value.ndim):
-        if other != axis % run[edge.x].value.ndim:
-            raw = pull(run, edge, g, static={**entry.static, "axis": other})
-            yield from made(
+def _read(link: Link) -> list[int]:
+    """Positions of the arrays that the rule of this link reads."""
+    needed: set[int] = set()
+    for k in link.ks:
+        reads = link.entry.primitive.needs[k]
+        needed |= set(range(len(link.values)) if reads is None else reads)
+    return [p for p in sorted(needed) if isinstance(link.values[p], np.ndarray)]
+
+
+def _axes(link: Link) -> Iterator[Break]:
+    """A softmax or a reduction along another axis; a filter that is not flipped."""
+    axis, ndim = link.entry.static.get("axis"), np.ndim(link.sent)
+    if isinstance(axis, int) and ndim > 1:
+        for other in range(ndim):
+            if other != axis % ndim:
+                why = f"Axis {other} stands where the rule has axis {axis}."
+                changed = {"axis": other}
+                yield exchanged("factor-substituted", link, changed, why)
+    if link.entry.op.startswith("conv") and np.ndim(link.g) > 2:
+        along = tuple(range(2, np.ndim(link.g)))
+        why = f"The filter stands the wrong way round between {link.out} and {link.into}."
+        if link.ks == (0,):
+            changed = {2: np.flip(link.values[2], along)}
+            yield exchanged("factor-substituted", link, changed, why)
+        elif link.ks == (1,):
+            yield Break(
                 "factor-substituted",
-                raw,
-                f"axis {other} stands where the rule has axis {axis}",
+                link,
+                why,
+                lambda g: np.flip(link.pull(g), along),
+                lambda t: link.push(np.flip(t, along)),
             )
 
 
-def sizes(run: Trace, edge: Edge) -> tuple[set[int], set[int]]:
-    """Numbers n by which this edge sums, and by which it averages."""
-    entry = run[edge.output]._entry
-    x, out = run[edge.x], run[edge.output]
-    sums: set[int] = set()
-    means: set[int] = set()
-    n_out, n_x = max(np.size(out.value), 1), max(np.size(x.value), 1)
-    if entry.op in _MEANS or (
-        entry.op.endswith("loss") or "entropy" in entry.op or entry.op == "kl_div"
+def _diagonal(link: Link) -> Iterator[Break]:
+    """Only the diagonal of the Jacobian, as if no entry depended on another."""
+    g, shape = link.g, np.shape(link.g)
+    if (
+        link.entry.primitive.kind != "primitive"
+        or shape != np.shape(link.sent)
+        or not 1 < g.size <= _DIAGONAL
     ):
-        means |= {n_x // n_out, *map(int, x.shape)}
-    if n_out > n_x:
-        sums.add(n_out // n_x)  # broadcasting
-    if entry.op in _PRODUCTS and entry.op != "multiply":
-        shared = [d for d in out.shape if d > 1] or [1]
-        sums |= {*shared, int(np.prod(out.shape[:-1]))}
-    return sums - {0, 1}, means - {0, 1}
-
-
-def is_statistic(run: Trace, edge: Edge) -> bool:
-    """Whether the output is a mean, variance, norm or normaliser used beside its source."""
-    entry = run[edge.output]._entry
-    x, out = run[edge.x], run[edge.output]
-    if entry.op not in _STATISTICS or np.size(out.value) >= np.size(x.value):
-        return False
-    return any(
-        np.size(run[o].value) > np.size(out.value) for o, _ in out.consumers
-    ) or any(_leads_to_larger(run, o, np.size(out.value)) for o, _ in out.consumers)
-
-
-def _leads_to_larger(run: Trace, i: int, size: int, depth: int = 6) -> bool:
-    if np.size(run[i].value) > size:
-        return True
-    return depth > 0 and any(
-        _leads_to_larger(run, o, size, depth - 1) for o, _ in run[i].consumers
+        return
+    entries = np.zeros(shape)
+    for i in np.ndindex(shape):
+        alone = np.zeros_like(g)
+        alone[i] = 1
+        c = link.pull(alone)
+        if c is None or np.shape(c) != shape:
+            return
+        entries[i] = c[i]
+    why = (
+        f"d{link.out}/d{link.into} is taken entry by entry, as if no entry of "
+        f"{link.out} depended on the others of {link.into}."
     )
+    yield times("factor-substituted", link, entries, why)
+
+
+def _spread(t: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The adjoint of ``fitted``."""
+    try:
+        return np.broadcast_to(t, shape)
+    except ValueError:
+        found = fitted(t, shape)
+        return np.zeros(shape) if found is None else found
+
+
+def _square(v: Any) -> bool:
+    return np.ndim(v) >= 2 and np.shape(v)[-1] == np.shape(v)[-2]
+
+
+def _turned(v: Any) -> Any:
+    return None if v is None else np.swapaxes(v, -1, -2)

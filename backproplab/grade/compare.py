@@ -141,14 +141,14 @@ def _rounding(
 ) -> str | None:
     """The finest format that explains the answer, if the answer has earned it.
 
-    An array that carries the format, or whose mantissas use its last bits, was computed
-    in it: rounding may have added up to a few units at the scale of the array. Round
-    numbers lie on every grid and prove nothing: they pass where each is the nearest
-    number of the format to the truth, and in 8 bits, where the nearest number is far,
-    only if there are several.
+    Earned means that the array carries the format, or that it lies on the format's grid
+    and each entry is the nearest to the truth. Where its mantissas show that it was
+    computed in the format, rounding may have added up at the scale of the array. Round
+    numbers lie on every grid and prove nothing, nor does an underflow to zero; in 8
+    bits, where the nearest number is far, the mantissas must show it always.
     """
     want = want.astype(float)
-    if not np.isfinite(want).all():
+    if not np.isfinite(want).all() or not got.any():
         return None
     size = scale or _size(want, np.isfinite(want))
     gap = np.abs(got - want)
@@ -157,25 +157,28 @@ def _rounding(
             continue
         fmt = formats.get(name)
         rounded = formats.quantize(want, name)
-        if (gap <= 1.001 * np.abs(rounded - want)).all() and (
-            fmt.bits > 8 or carried == name or np.sum(rounded != want) >= _SEVERAL
-        ):
+        if not np.isfinite(rounded).all():
+            continue
+        shown = carried == name or _computed_in(got, fmt.precision)
+        nearest = (gap <= 1.001 * np.abs(rounded - want)).all()
+        if nearest and (fmt.bits > 8 or shown):
             return name
-        if carried == name or (fmt.bits > 8 and _uses_last_bits(got, fmt.precision)):
+        if shown and (fmt.bits > 8 or carried == name):
             grown = tolerance(np.float32) if fmt.bits == 32 else 8 * fmt.unit_roundoff
             if (gap <= grown * size + fmt.min_subnormal).all():
                 return name
     return None
 
 
-_SEVERAL = 4
+def _computed_in(got: np.ndarray, precision: int) -> bool:
+    """Whether the last bit of the mantissas is set as often as in computed numbers.
 
-
-def _uses_last_bits(got: np.ndarray, precision: int) -> bool:
-    """Whether any mantissa needs one of the last two bits of a format."""
-    mantissa, _ = np.frexp(got)
-    whole = mantissa * 2.0 ** (precision - 2)
-    return bool((whole != np.rint(whole)).any())
+    There it is set in half of them; in round numbers (halves, small integers) hardly.
+    """
+    mantissa, _ = np.frexp(got[got != 0])
+    whole = mantissa * 2.0 ** (precision - 1)
+    odd = int(np.sum(whole != np.rint(whole)))
+    return mantissa.size >= 4 and odd >= max(2, mantissa.size / 4)
 
 
 def _shapes(got: tuple[int, ...], want: tuple[int, ...]) -> str:

@@ -1,59 +1,75 @@
-"""Which single rule, broken, reproduces the learner's array? Then which two?"""
+"""Say which link of the chain broke, how, and what to look at; never the right numbers."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, field
 from html import escape
-from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import near
 from ..trace import Trace, replay
-from .breaks import Break, Edge, breaks, edges, fitted, is_statistic, sizes
-from .compare import compare, take_in, tolerance
-from .expression import slips
-from .shapes import shape_question
+from .compare import compare, take_in
+from .follow import GradeError
+from .search import Explanation, Search
+from .shapes import mended, unsummed
 
-# The most telling label wins; among equals, the link nearest to what was asked.
-_TELLING = (
-    "transposed", "keepdims", "no-batch-sum", "statistics-constant", "sign",
-    "mean-not-sum", "sum-not-mean", "path-missing", "overwritten",
-    "local-factor-missing", "upstream-missing", "factor-substituted", "wrong-operand",
-    "wrong-node", "constant-factor",
-)  # fmt: skip
-_DIRECTIONS = 3
-_NICE = sorted({p / q * s for p in range(1, 9) for q in range(1, 9) for s in (1, -1)})
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .links import Break, Link
+
+_MOST_ALTERNATIVES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What most likely went wrong.
+    """What most likely went wrong. True where the answer is right.
 
     Attributes:
-        label: see the table of labels in the README.
+        label: one of ``LABELS``.
         where: the broken edge ``(output name, input name)``, or one node's name.
         says: one sentence where, one why; never empty, never the right numbers.
-        alternatives: other explanations of the same array, most telling first.
+        alternatives: where two links are broken, the second comes first; then other
+            explanations of the same array, most telling first.
+        second: the second broken link, if there are two.
     """
 
     label: str
     where: tuple[str, str] | str
     says: str
-    alternatives: tuple["Diagnosis", ...] = ()
+    alternatives: tuple[Diagnosis, ...] = ()
+    second: Diagnosis | None = None
+    _hints: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def ok(self) -> bool:
-        """Whether the answer was right."""
+        """Whether the answer was right, at least up to a format's rounding."""
         return self.label in ("correct", "rounding")
 
+    def hint(self, level: int = 1) -> str:
+        """Say where to look (1), what is wrong there (2), how to write it (3)."""
+        hints = self._hints or (self.says,)
+        return hints[min(max(int(level), 1), len(hints)) - 1]
+
+    def __bool__(self) -> bool:
+        return self.ok
+
     def __str__(self) -> str:
-        return f"{self.label}: {self.says}"
+        return f"{'✓' if self.ok else '✗'} {self.label}. {self.says}"
 
     __repr__ = __str__
 
+    def _repr_markdown_(self) -> str:
+        return f"{'✓' if self.ok else '✗'} **{self.label}**. {self.says}"
+
     def _repr_html_(self) -> str:
-        return f'<div role="status"><strong>{self.label}.</strong> {escape(self.says)}</div>'
+        colour = "#009E73" if self.ok else "#D55E00"  # Okabe-Ito
+        return (
+            f'<div role="status"><span style="color:{colour};font-weight:bold">'
+            f"{'✓' if self.ok else '✗'} {self.label}.</span> {escape(self.says)}</div>"
+        )
 
 
 def diagnose(
@@ -63,22 +79,27 @@ def diagnose(
     *,
     given: Mapping[str, Any] | None = None,
     seconds: float = 1.0,
+    strict: bool = False,
 ) -> Diagnosis:
     """Say which link of the chain broke: re-run backward with one rule broken on purpose.
 
     The recorded tape is the model of the learner; any graph will do, no catalogue is
-    needed. A guess is never dressed as knowledge: what no break reproduces is
-    ``unexplained``.
+    needed. A guess is never dressed as knowledge: what no break reproduces, nor any two,
+    is ``unexplained``.
 
     Args:
         run: a recorded run with a backward pass.
         name: the value whose gradient was asked for.
         got: the learner's array; any Python object is answered, none raises.
         given: gradients by name that the learner started from, instead of the run's.
-        seconds: how long the search for two breaks at once may take.
+        seconds: how long the search may take.
+        strict: raise instead of answering, for tests.
 
     Returns:
         the most telling explanation, with the others as ``alternatives``.
+
+    Raises:
+        GradeError: with ``strict=True``, if the answer is not right.
 
     >>> import backproplab as bp
     >>> x = bp.tensor([0.3, -0.7], requires_grad=True, name="x")
@@ -88,418 +109,179 @@ def diagnose(
     >>> d = diagnose(run, "x", 2 * h.data)
     >>> d.label, d.where
     ('local-factor-missing', ('h', 'x'))
+    >>> print(d.says)
+    Look at the link from h back to x. The gradient that comes into h is passed on to x \
+without the factor dh/dx.
     """
+    found = _diagnosed(run, name, got, given or {}, seconds)
+    if strict and not found.ok:
+        raise GradeError(str(found))
+    return found
+
+
+def _diagnosed(
+    run: Trace, name: str, got: Any, given: Mapping[str, Any], seconds: float
+) -> Diagnosis:
     if name not in run:
-        return Diagnosis(
-            "not-attempted",
-            str(name),
-            f"The run has no value called {name!r}; {near(str(name), run.names)}",
-        )
+        says = f"The run has no value called {name!r}; {near(str(name), run.names)}"
+        return Diagnosis("not-attempted", str(name), says)
     name = run[name].name
     if run[name].grad is None:
-        return Diagnosis(
-            "not-attempted",
-            name,
-            f"No gradient came to {name} in this run; call loss.backward() inside the with block.",
+        says = (
+            f"No gradient came to {name} in this run; "
+            "call loss.backward() inside the with block."
         )
-    search = _Search(run, name, got, given or {})
-    first = search.plain()
-    if first is not None:
-        return first
-    found = search.singles()
+        return Diagnosis("not-attempted", name, says)
+    array, complaint = take_in(got)
+    if array is None:
+        verdict = compare(got, run[name].grad)
+        label = "unexplained" if verdict.label == "wrong" else verdict.label
+        return Diagnosis(label, name, verdict.says or complaint)
+    search = Search(run, name, array, given, seconds)
+    verdict = compare(got, search.want)
+    if verdict.label == "shape":
+        return _shape(search, verdict.says)
+    if verdict.ok or verdict.label == "not-finite":
+        return Diagnosis(verdict.label, name, verdict.says or "Right.")
+    scale = replay.cancelled_scale(run, search.t)
+    if scale and not given and compare(got, search.want, scale=scale).ok:
+        return Diagnosis("correct", name, "Right.")
+    return _value(search) or Diagnosis("unexplained", name, _unexplained(search))
+
+
+def _shape(search: Search, says: str) -> Diagnosis:
+    """Explain an answer of the wrong shape."""
+    run, name, got = search.run, search.name, search.got
+    largest = max(np.size(r.value) for r in run)
+    ways = list(mended(got, search.want.shape, name, largest))
+    for label, why, array in ways:
+        if compare(array, search.want).ok:
+            return Diagnosis(label, name, f"The numbers are right. {why}")
+    if got.size <= largest * 8:
+        for m, array in unsummed(run, search.t, search.grads):
+            if array.shape == got.shape and compare(got, array).ok:
+                return _forgotten_sum(search, m)
+    for label, why, array in ways:
+        search.got = array
+        second = _value(Search(run, name, array, {}, 0.5), two=False)
+        if second is not None and second.label != "constant-factor":
+            both = f"Two things are wrong. First, the shape. {why} Second: {second.says}"
+            return Diagnosis(label, name, both, (second,), second)
+    return Diagnosis("shape", name, says)
+
+
+def _forgotten_sum(search: Search, m: int) -> Diagnosis:
+    at = search.run[m].name
+    says = (
+        f"Look at {at}. It has shape {search.run[m].shape} and was broadcast, so each of "
+        "its numbers was used many times; their gradients are to be summed over the axes "
+        "that broadcasting made."
+    )
+    return Diagnosis("no-batch-sum", at, says)
+
+
+def _value(search: Search, two: bool = True) -> Diagnosis | None:
+    """Explain an answer of the right shape, or not at all."""
+    found = [*_whole(search), *((e.rank, _told(search, e)) for e in search.singles())]
+    found.sort(key=lambda pair: pair[0])
+    if not found and two:
+        found = [(e.rank, _told(search, e)) for e in search.pairs()]
     if not found:
-        found = search.pairs(perf_counter() + seconds)
-    if not found:
-        return Diagnosis("unexplained", name, search.unexplained())
-    best, *others = found
-    return Diagnosis(best.label, best.where, best.says, tuple(others[:8]))
-
-
-class _Search:
-    """One answer, and the backward pass that it should have come from."""
-
-    def __init__(
-        self,
-        run: Trace,
-        name: str,
-        got: Any,
-        given: Mapping[str, Any],
-    ) -> None:
-        self.run, self.name, self.got = run, name, got
-        self.t = run[name].id
-        self.given: dict[int, np.ndarray] = {}
-        for key, value in given.items():
-            if key in run and run[key].id != self.t:
-                array, _ = take_in(value)
-                if (
-                    array is not None
-                    and array.shape == run[key].shape
-                    and np.isfinite(array).all()
-                ):
-                    self.given[run[key].id] = array
-        self.seeds = replay.seeds(run)
-        self.grads = self._rerun({}, {})
-        self.want = self.grads.get(self.t, np.asarray(run[name].grad))
-        self.array, _ = take_in(got)
-
-    # Backward, sound and broken.
-
-    def _rerun(
-        self,
-        sends: dict[tuple[int, int], np.ndarray],
-        factors: dict[tuple[int, int], float],
-    ) -> dict[int, np.ndarray]:
-        def edge(output: int, k: int, x: int, c: np.ndarray) -> np.ndarray:
-            key = (output, k)
-            if key in sends:
-                return sends[key]
-            return c * factors[key] if key in factors else c
-
-        def visit(i: int, g: np.ndarray) -> np.ndarray:
-            return self.given.get(i, g)
-
-        return replay.backward(
-            self.run, self.seeds, visit=visit, edge=edge, down_to=self.t
-        )
-
-    def _matches(self, array: Any) -> bool:
-        return array is not None and compare(self.array, array).ok
-
-    # What is said before any rule is broken.
-
-    def plain(self) -> Diagnosis | None:
-        verdict = compare(self.got, self.want)
-        if verdict.ok or verdict.label in ("not-attempted", "not-finite"):
-            says = verdict.says or "Right."
-            return Diagnosis(verdict.label, self.name, says)
-        if self.array is None:
-            return Diagnosis("unexplained", self.name, verdict.says)
-        if verdict.label == "shape":
-            label, where, says = shape_question(
-                self.run, self.t, self.grads, self.array, self.want
-            )
-            return Diagnosis(label, where, says or verdict.says)
-        scale = replay.cancelled_scale(self.run, self.t)
-        if compare(self.array, self.want, scale=scale or None).ok:
-            return Diagnosis("correct", self.name, "Right.")
         return None
+    best, *others = (d for _, d in found)
+    second = () if best.second is None else (best.second,)
+    return Diagnosis(
+        best.label,
+        best.where,
+        best.says,
+        (*second, *others[:_MOST_ALTERNATIVES]),
+        best.second,
+        best._hints,
+    )
 
-    # One broken rule.
 
-    def singles(self) -> list[Diagnosis]:
-        found: list[tuple[tuple[int, int], Diagnosis]] = list(self._whole())
-        used = [e for e in edges(self.run, self.grads) if e.output > self.t]
-        tangents = self._tangents()
-        noise = self._noise()
-        off = [float(np.vdot(r, self.array - self.want)) for r in self.directions]
-        for e in used:
-            if e.x not in tangents[0]:
-                continue
-            g, sent = (
-                self.grads[e.output],
-                replay.contribution(self.run, e.output, e.k, self.grads[e.output]),
-            )
-            ts = [t[e.x] for t in tangents]
-            found += self._multiples(e, sent, ts, off, noise)
-            for b in self._broken(e, g, sent):
-                if all(
-                    abs(float(np.vdot(t, b.sends - sent)) - d) <= noise
-                    for t, d in zip(ts, off, strict=True)
-                ) and self._matches(
-                    self._rerun({(e.output, e.k): b.sends}, {}).get(self.t)
-                ):
-                    found.append(self._ranked(b.label, e, b.why))
-        found += self._overwritten(used)
-        found += self._statistics(used)
-        found.sort(key=lambda pair: pair[0])
-        unique: dict[tuple[str, Any], Diagnosis] = {}
-        for _, d in found:
-            unique.setdefault((d.label, d.where), d)
-        return list(unique.values())
+def _whole(search: Search) -> Iterator[tuple[tuple[float, ...], Diagnosis]]:
+    """What is not the break of one rule: the whole answer turned, or another's."""
+    name, got, t = search.name, search.got, search.t
+    if got.ndim >= 2 and got.shape[-1] == got.shape[-2]:
+        if search.matches(np.swapaxes(search.want, -1, -2)):
+            says = f"Your d{name} is the transpose of the gradient."
+            yield (0, 0, 1), Diagnosis("transposed", name, says)
+    for m, array in unsummed(search.run, t, search.grads):
+        if m != t and array.shape == got.shape and search.matches(array):
+            if not compare(array, search.want).ok:
+                yield (2, search.distance(m)), _forgotten_sum(search, m)
+    if search.digits < 5:
+        return
+    for r in search.run:
+        if r.shape != got.shape:
+            continue
+        if r.id != t and r.grad is not None and search.matches(r.grad):
+            says = f"This is the gradient of {r.name}, not of {name}."
+            yield (13, 0), Diagnosis("wrong-node", r.name, says)
+        elif np.any(r.value) and np.size(r.value) > 1 and search.matches(r.value):
+            says = f"This is the value of {r.name}; the gradient of {name} is asked for."
+            yield (13, 1), Diagnosis("wrong-node", r.name, says)
 
-    def _broken(self, e: Edge, g: np.ndarray, sent: np.ndarray) -> Iterator[Break]:
-        yield from breaks(self.run, e, g, sent)
-        for label, raw, why in slips(self.run, e, g):
-            c = fitted(raw, np.shape(sent))
-            if c is not None and np.isfinite(c).all():
-                yield Break(label, e, c, why)
 
-    def _whole(self) -> Iterator[tuple[tuple[int, int], Diagnosis]]:
-        a, name = self.array, self.name
-        if (
-            a.ndim >= 2
-            and a.shape[-1] == a.shape[-2]
-            and self._matches(np.swapaxes(self.want, -1, -2))
-        ):
-            yield (
-                self._rank("transposed", 0),
-                Diagnosis(
-                    "transposed",
-                    name,
-                    f"Your d{name} is the transpose of the gradient.",
-                ),
-            )
-        for r in self.run:
-            if r.id == self.t or r.shape != a.shape:
-                continue
-            if r.id in self.grads and self._matches(self.grads[r.id]):
-                says = f"This is the gradient of {r.name}, not of {name}."
-                yield self._rank("wrong-node", 0), Diagnosis("wrong-node", r.name, says)
-            elif (
-                r.op != "constant"
-                and np.any(r.value)
-                and np.size(r.value) > 1
-                and self._matches(r.value)
-            ):
-                says = f"This is the value of {r.name}, not a gradient."
-                yield self._rank("wrong-node", 1), Diagnosis("wrong-node", r.name, says)
-        if self._matches(self.run[self.t].value) and np.any(a) and a.size > 1:
-            yield (
-                self._rank("wrong-node", 0),
-                Diagnosis(
-                    "wrong-node",
-                    name,
-                    f"This is the value of {name}, not its gradient.",
-                ),
-            )
+def _told(search: Search, e: Explanation) -> Diagnosis:
+    """Put an explanation into words."""
+    one = _said(search, e.breaks[0])
+    if len(e.breaks) == 1 or e.breaks[0].why == e.breaks[1].why:
+        return one
+    two = _said(search, e.breaks[1])
+    says = f"Two links are broken. {one.says} And {two.says[:1].lower()}{two.says[1:]}"
+    return Diagnosis(one.label, one.where, says, (), two, one._hints)
 
-    def _multiples(
-        self, e: Edge, sent: Any, ts: Any, off: Any, noise: float
-    ) -> Iterator[tuple[tuple[int, int], Diagnosis]]:
-        effects = [float(np.vdot(t, sent)) for t in ts]
-        k = int(np.argmax(np.abs(effects)))
-        if abs(effects[k]) <= noise:
-            return
-        c = 1 + off[k] / effects[k]
-        if any(abs((c - 1) * f - d) > noise for f, d in zip(effects, off, strict=True)):
-            return
-        label, factor, why = self._factor(e, c)
-        if label and self._matches(
-            self._rerun({}, {(e.output, e.k): factor}).get(self.t)
-        ):
-            yield self._ranked(label, e, why)
 
-    def _factor(self, e: Edge, c: float) -> tuple[str, float, str]:
-        """Name a multiple of what an edge sends."""
-        out, x = self.run[e.output].name, self.run[e.x].name
-        close = 1e3 * tolerance(self.want.dtype)
-        several = len(self.run[e.x].consumers) > 1
+def _said(search: Search, b: Break) -> Diagnosis:
+    place = f"Look at {_place(b.link)}."
+    hints = (place, b.why, _skeleton(b.link))
+    return Diagnosis(b.label, b.link.where, f"{place} {b.why}", _hints=hints)
 
-        def like(n: float) -> bool:
-            return abs(c - n) <= close * max(1.0, abs(n))
 
-        if like(0):
-            if is_statistic(self.run, e):
-                return (
-                    "statistics-constant",
-                    0.0,
-                    f"{out} is held constant, but it depends on {x}",
-                )
-            why = f"{x} is used {'in several places, and what comes' if several else 'here, and what comes'} back from {out} is left out"
-            return "path-missing", 0.0, why
-        if like(-1):
-            return "sign", -1.0, f"the sign of what {out} sends to {x} is turned"
-        sums, means = sizes(self.run, e)
-        for n in sorted(sums | means):
-            if like(1 / n):
-                return (
-                    "mean-not-sum",
-                    1 / n,
-                    f"the rule sums over {n} terms here; you have their mean",
-                )
-        for n in sorted(means):
-            if like(n):
-                return (
-                    "sum-not-mean",
-                    float(n),
-                    f"{out} is a mean over {n}; its 1/{n} is missing",
-                )
-        nice = [n for n in _NICE if like(n)]
-        if self.want.size == 1 and not nice:
-            return "", c, ""
-        factor = nice[0] if nice else c
+def _place(link: Link) -> str:
+    out, x = _gloss(link.run, link.output), _gloss(link.run, link.x)
+    return f"the link from {out} back to {x}" if link.ks else x
+
+
+def _skeleton(link: Link) -> str:
+    if not link.ks:
+        return f"`d{link.into} = ` what comes back from each use, added."
+    return (
+        f"`d{link.into} = ... d{link.out} ...`, with the derivative of "
+        f"{link.entry.op} with respect to {link.into} at the dots."
+    )
+
+
+def _gloss(run: Trace, i: int) -> str:
+    """A record's name; for a nameless step, also on the way to which named one it is."""
+    entry = run[i]._entry
+    if entry.given or entry.assigned or entry.aliases or entry.primitive is None:
+        return run[i].name
+    at = i
+    while run[at].consumers:
+        at = run[at].consumers[0][0]
+        above = run[at]._entry
+        if above.given or above.assigned or above.aliases:
+            return f"{run[i].name} (inside {run[at].name})"
+    return run[i].name
+
+
+def _unexplained(search: Search) -> str:
+    name, size = search.name, float(np.max(np.abs(search.want), initial=0))
+    if not np.any(search.got):
         return (
-            "constant-factor",
-            factor,
-            f"what {out} sends to {x} is {factor:.4g} times what it should be",
+            f"Your d{name} is zero everywhere, but {name} does change what comes out: "
+            "some path leads back to it."
         )
-
-    def _overwritten(
-        self, used: list[Edge]
-    ) -> Iterator[tuple[tuple[int, int], Diagnosis]]:
-        by_input: dict[int, list[Edge]] = {}
-        for e in used:
-            by_input.setdefault(e.x, []).append(e)
-        for x, group in by_input.items():
-            if len(group) < 2:
-                continue
-            for kept in group:
-                drop = {(e.output, e.k): 0.0 for e in group if e is not kept}
-                if self._matches(self._rerun({}, drop).get(self.t)):
-                    name = self.run[x].name
-                    why = (
-                        f"{name} is used in {len(group)} places and their contributions add; "
-                        f"only the one from {self.run[kept.output].name} is kept"
-                    )
-                    yield (
-                        self._rank("overwritten", self._distance(x)),
-                        Diagnosis("overwritten", self._where(kept), _sentence(why)),
-                    )
-
-    def _statistics(
-        self, used: list[Edge]
-    ) -> Iterator[tuple[tuple[int, int], Diagnosis]]:
-        stats = [e for e in used if is_statistic(self.run, e)]
-        if 2 <= len(stats) <= 12 and self._matches(
-            self._rerun({}, {(e.output, e.k): 0.0 for e in stats}).get(self.t)
-        ):
-            names = " and ".join(dict.fromkeys(self._name(e.output) for e in stats))
-            why = f"{names} are held constant, but they depend on {self._name(stats[-1].x)}"
-            yield (
-                self._rank("statistics-constant", 0),
-                Diagnosis(
-                    "statistics-constant", self._where(stats[-1]), _sentence(why)
-                ),
-            )
-
-    # Two broken rules.
-
-    def pairs(self, until: float) -> list[Diagnosis]:
-        """Break one rule, then ask by one dot product what a second break would do."""
-        used = [e for e in edges(self.run, self.grads) if e.output > self.t]
-        tangents = self._tangents()
-        used = [e for e in used if e.x in tangents[0]]
-        noise = self._noise()
-        firsts = [
-            (self._rank(label, self._distance(e.x)), label, e, sends, factor, why)
-            for e in used
-            for label, sends, factor, why in self._simple(e, self.grads)
-        ]
-        firsts.sort(key=lambda f: f[0])
-        for _, label, e, sends, factor, why in firsts:
-            if perf_counter() > until:
-                break
-            key = (e.output, e.k)
-            grads = self._rerun(
-                {key: sends} if sends is not None else {},
-                {key: factor} if sends is None else {},
-            )
-            if self.t not in grads:
-                continue
-            off = [
-                float(np.vdot(r, self.array - grads[self.t])) for r in self.directions
-            ]
-            for f in used:
-                if (
-                    f.output > e.output
-                    or (f.output, f.k) == key
-                    or f.output not in grads
-                ):
-                    continue
-                sent = replay.contribution(self.run, f.output, f.k, grads[f.output])
-                for label2, sends2, factor2, why2 in self._simple(f, grads, sent):
-                    change = (
-                        sends2 - sent if sends2 is not None else (factor2 - 1) * sent
-                    )
-                    if any(
-                        abs(float(np.vdot(t[f.x], change)) - d) > noise
-                        for t, d in zip(tangents, off, strict=True)
-                    ):
-                        continue
-                    both_sends = {
-                        k: s
-                        for k, s in ((key, sends), ((f.output, f.k), sends2))
-                        if s is not None
-                    }
-                    both_factors = {
-                        k: c
-                        for k, s, c in (
-                            (key, sends, factor),
-                            ((f.output, f.k), sends2, factor2),
-                        )
-                        if s is None
-                    }
-                    if self._matches(self._rerun(both_sends, both_factors).get(self.t)):
-                        second = Diagnosis(label2, self._where(f), _sentence(why2))
-                        says = f"Two links are broken. First, {why}. Second, {why2}."
-                        return [Diagnosis(label, self._where(e), says), second]
-        return []
-
-    def _simple(
-        self, e: Edge, grads: dict[int, np.ndarray], sent: Any = None
-    ) -> Iterator[tuple[str, Any, float, str]]:
-        """The breaks that are tried in pairs: (label, what it sends or None, factor, why)."""
-        sums, means = sizes(self.run, e)
-        nice = [0.0, -1.0, 2.0, 0.5, *(1 / n for n in sums | means), *map(float, means)]
-        if len(self.run[e.x].consumers) < 2 and not is_statistic(self.run, e):
-            nice = nice[1:]
-        for c in nice:
-            label, factor, why = self._factor(e, c)
-            if label:
-                yield label, None, factor, why
-        if sent is None:
-            sent = replay.contribution(self.run, e.output, e.k, grads[e.output])
-        for b in self._broken(e, grads[e.output], sent):
-            if np.shape(b.sends) == np.shape(sent) and not np.array_equal(
-                b.sends, sent
-            ):
-                yield b.label, b.sends, 1.0, b.why
-
-    # Tools.
-
-    def _tangents(self) -> list[dict[int, np.ndarray]]:
-        rng = np.random.default_rng(0)
-        self.directions = [rng.normal(size=self.want.shape) for _ in range(_DIRECTIONS)]
-        return [
-            replay.tangents(self.run, self.t, r, set(self.given))
-            for r in self.directions
-        ]
-
-    def _noise(self) -> float:
-        size = max(float(np.linalg.norm(self.want)), float(np.linalg.norm(self.array)))
-        return 50 * tolerance(self.want.dtype) * size + 1e-300
-
-    def _distance(self, x: int) -> int:
-        """Links from the asked node up to record ``x``."""
-        if not hasattr(self, "_far"):
-            far = {self.t: 0}
-            for r in self.run.records[self.t :]:
-                for i in r.inputs:
-                    if i in far:
-                        far[r.id] = min(far.get(r.id, 10**6), far[i] + 1)
-            self._far = far
-        return self._far.get(x, 10**6)
-
-    def _rank(self, label: str, distance: int) -> tuple[int, int]:
-        return _TELLING.index(label), distance
-
-    def _ranked(
-        self, label: str, e: Edge, why: str
-    ) -> tuple[tuple[int, int], Diagnosis]:
-        rank = self._rank(label, self._distance(e.x))
-        return rank, Diagnosis(
-            label, self._where(e), _sentence(f"{self._place(e)}: {why}")
+    off = float(np.max(np.abs(search.got - search.want), initial=0))
+    if off < 1e-3 * size:
+        return (
+            f"Your d{name} is close, but not to the precision of its format, as finite "
+            "differences are: derive it with the chain rule. No broken rule explains it."
         )
-
-    def _name(self, i: int) -> str:
-        return self.run[i].name
-
-    def _where(self, e: Edge) -> tuple[str, str] | str:
-        return self._name(e.output), self._name(e.x)
-
-    def _place(self, e: Edge) -> str:
-        return f"on the way back from {self._name(e.output)} to {self._name(e.x)}"
-
-    def unexplained(self) -> str:
-        off = np.abs(np.asarray(self.array, float) - self.want)
-        size = float(np.max(np.abs(self.want), initial=0))
-        if size and float(off.max()) < 1e-3 * size:
-            return (
-                f"Your d{self.name} is close, but not to the precision of its format; "
-                "finite differences look like this. No single broken rule explains it."
-            )
-        return f"Your d{self.name} is not the gradient, and no broken rule that was tried explains it: check it link by link."
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + "."
+    return (
+        f"Your d{name} is not the gradient, and no broken rule that was tried explains "
+        "it: check it link by link."
+    )

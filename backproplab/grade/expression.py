@@ -1,192 +1,205 @@
 """The rule as an expression: leave out a term or a factor of it, and see what it sends."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..tensor import Tensor
-from ..trace import Record, Trace, record, replay
-from .breaks import Edge
+from ..trace import Record, Trace, record
+from .links import Break, Link
 
-_MOST_TERMS = 10
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MOST_TERMS = 8
+_MOST_STEPS = 60
 
 
-def slips(run: Trace, edge: Edge, g: np.ndarray) -> Iterator[tuple[str, Any, str]]:
-    """Yield (label, contribution, why) for each slip in writing this edge's rule down.
+class _Slip(NamedTuple):
+    """One operation of a rule's expression, changed."""
+
+    step: int
+    change: str
+    label: str
+    why: str
+
+
+class _Rule:
+    """A rule written down: what it did with the incoming gradient, step by step."""
+
+    def __init__(self, link: Link) -> None:
+        self.trace, self.end, self.start = _written(link)
+
+    def sends(self, g: np.ndarray, changes: dict[int, str]) -> Any:
+        """Compute the expression anew for ``g``, with some operations changed."""
+        assert self.trace is not None
+        values: dict[int, Any] = {self.start: np.asarray(g, float)}
+        with np.errstate(all="ignore"):
+            for r in self.trace.records[: self.end + 1]:
+                entry = r._entry
+                if r.id in values:
+                    continue
+                if entry.primitive is None:
+                    values[r.id] = r.value
+                    continue
+                xs = [None if k < 0 else values[k] for k in entry.inputs]
+                try:
+                    values[r.id] = _operate(entry, xs, changes.get(r.id, ""))
+                except Exception:  # shapes that no longer fit
+                    return None
+        return values[self.end]
+
+
+def slips(link: Link) -> Iterator[Break]:
+    """Yield each slip in writing this link's rule down.
 
     The rule is run on tensors and recorded; the record is its expression. Each sum may
     lose a term, each product a factor, each difference its sign, each mean its 1/n.
     """
-    rule, end = _written(run, edge, g)
-    if rule is None:
+    rule = _Rule(link)
+    if rule.trace is None or rule.end > _MOST_STEPS:
         return
-    sum_of_terms = run[edge.output]._entry.primitive.kind != "elementwise"
-    terms: list[tuple[int, int, str, str]] = []
-    for r in rule.records[: end + 1]:
-        for drop, label, why in _ways(rule, r, run[edge.output].name):
-            if label == "term":
-                statistic = _through_reduction(
-                    rule, r._entry.inputs[1 - drop], rule[0].id
-                )
-                label = (
-                    "statistics-constant"
-                    if statistic
-                    else "path-missing"
-                    if sum_of_terms
-                    else "factor-substituted"
-                )
-                why = (
-                    "a mean, variance or normaliser is held constant, but it depends on "
-                    + run[edge.x].name
-                    if statistic
-                    else f"a term of the derivative is left out: the one with {why}"
-                )
-                terms.append((r.id, drop, label, why))
-            else:
-                yield label, _evaluate(rule, end, {r.id: drop}), why
-    for many in (1, 2):
-        for chosen in combinations(terms[:_MOST_TERMS], many):
-            if len({i for i, *_ in chosen}) == many:
-                yield (
-                    chosen[0][2],
-                    _evaluate(rule, end, {i: d for i, d, *_ in chosen}),
-                    chosen[0][3],
-                )
+    found = [s for r in rule.trace.records[: rule.end + 1] for s in _ways(rule, r, link)]
+    terms = [s for s in found if s.change in ("left", "right") and _is_sum(rule, s)]
+    for s in found:
+        yield _broken(rule, link, (s,))
+    for two in combinations(terms[:_MOST_TERMS], 2):
+        if two[0].step != two[1].step:
+            yield _broken(rule, link, two)
 
 
-_KEEP_LEFT, _KEEP_RIGHT, _TURN, _SUM_INSTEAD, _INVERT, _MEAN_INSTEAD = range(6)
+def _broken(rule: _Rule, link: Link, slips: tuple[_Slip, ...]) -> Break:
+    changes = {s.step: s.change for s in slips}
+    s = slips[0]
+    cost = 1 if s.label == "statistics-constant" else 2
+    return Break(
+        s.label, link, s.why, lambda g: rule.sends(g, changes), cost=cost * len(slips)
+    )
 
 
-def _ways(rule: Trace, r: Record, out: str) -> Iterator[tuple[int, str, str]]:
+def _is_sum(rule: _Rule, s: _Slip) -> bool:
+    assert rule.trace is not None
+    return rule.trace[s.step].op in ("add", "subtract")
+
+
+def _ways(rule: _Rule, r: Record, link: Link) -> Iterator[_Slip]:
+    """The slips at one step of the expression."""
+    trace = rule.trace
+    if trace is None or r.id <= rule.start:
+        return
     inputs = r._entry.inputs
-    names = [rule[i].name if i >= 0 else "" for i in inputs]
-    if r.op in ("add", "subtract"):
-        for keep in (_KEEP_LEFT, _KEEP_RIGHT):
-            yield keep, "term", names[1 - keep]
-        yield (
-            _TURN,
-            "factor-substituted",
-            f"a sign is turned inside the derivative of {out}",
-        )
+    names = [trace[i].name if i >= 0 else "" for i in inputs]
+    inside = f"in the derivative of {link.out} with respect to {link.into}"
+    other = "factor-substituted"
+    if r.op in ("add", "subtract") and len(inputs) == 2:
+        for change, lost in (("left", inputs[1]), ("right", inputs[0])):
+            yield _Slip(r.id, change, *_lost_term(rule, link, lost))
+        yield _Slip(r.id, "turn", other, f"A sign is turned {inside}.")
     elif r.op == "multiply":
-        for keep in (_KEEP_LEFT, _KEEP_RIGHT):
-            yield (
-                keep,
-                "factor-substituted",
-                f"the factor {names[1 - keep]} of the derivative is left out",
-            )
+        for change, lost in (("left", names[1]), ("right", names[0])):
+            yield _Slip(r.id, change, other, f"The factor {lost} is left out {inside}.")
     elif r.op == "divide":
-        yield (
-            _KEEP_LEFT,
-            "factor-substituted",
-            f"the division by {names[1]} in the derivative is left out",
+        yield _Slip(
+            r.id, "left", other, f"The division by {names[1]} is left out {inside}."
         )
-        yield (
-            _INVERT,
-            "factor-substituted",
-            f"the derivative divides by {names[1]}; you multiplied",
+        yield _Slip(
+            r.id, "invert", other, f"You multiply by {names[1]} {inside}; it divides."
         )
+    elif r.op == "power" and trace[inputs[1]].op == "constant":
+        for change in ("more", "less"):
+            yield _Slip(r.id, change, other, f"An exponent is off by one {inside}.")
     elif r.op == "mean":
-        yield (
-            _SUM_INSTEAD,
-            "sum-not-mean",
-            f"a mean in the derivative of {out} lost its 1/n",
-        )
+        yield _Slip(r.id, "sum", "sum-not-mean", f"A mean lost its 1/n {inside}.")
     elif r.op == "sum":
-        yield (
-            _MEAN_INSTEAD,
-            "mean-not-sum",
-            f"a sum in the derivative of {out} became a mean",
+        yield _Slip(r.id, "mean", "mean-not-sum", f"A sum became a mean {inside}.")
+
+
+def _lost_term(rule: _Rule, link: Link, lost: int) -> tuple[str, str]:
+    if _through_reduction(rule, lost):
+        why = (
+            f"A mean, variance or normaliser inside {link.out} is held constant, but it "
+            f"depends on {link.into}."
         )
+        return "statistics-constant", why
+    label = (
+        "factor-substituted"
+        if link.entry.primitive.kind == "elementwise"
+        else "path-missing"
+    )
+    why = f"A term of the derivative of {link.out} with respect to {link.into} is left out."
+    return label, why
 
 
-def _written(run: Trace, edge: Edge, g: np.ndarray) -> tuple[Trace | None, int]:
-    """Record an edge's rule on tensors: record 0 is g; and say which is the result."""
-    entry = run[edge.output]._entry
-    op = entry.primitive
-    if op.kind == "linear":
-        return None, 0
-    names = [edge.output, *entry.inputs]
-    values = [entry.value, *replay.operands(run, edge.output)]
+def _written(link: Link) -> tuple[Trace | None, int, int]:
+    """Record a rule on tensors: the trace, and the ids of the result and of g."""
+    nothing = None, 0, 0
+    op, names = link.entry.primitive, link.names
+    if op.kind == "linear" or len(link.ks) != 1:
+        return nothing
     args = [
-        Tensor(v, requires_grad=True, name=run[i].name)
+        Tensor(v, requires_grad=True, name=name)
         if isinstance(v, np.ndarray) and v.dtype.kind == "f"
         else v
-        for i, v in zip(names, values, strict=True)
+        for name, v in zip(names, link.values, strict=True)
     ]
-    static = {**entry.static, "saved": None} if op.saves else entry.static
-    incoming = Tensor(np.asarray(g, float), requires_grad=True, name="g")
+    static = {**link.entry.static, "saved": None} if op.saves else link.entry.static
+    incoming = Tensor(np.asarray(link.g, float), requires_grad=True, name="g")
+    (k,) = link.ks
     try:
         with np.errstate(all="ignore"), record() as rule:
-            first = incoming + 0.0  # so that g is record 0
+            start = (incoming + 0.0).named("what comes in")
             if op.vjp is not None:
-                c = op.vjp(first, *args, wrt=(edge.k,), **static)[edge.k]
+                c = op.vjp(start, *args, wrt=[k], **static)[k]
             else:
-                c = op.pullbacks[edge.k](first, *args, **static)
-            if isinstance(c, Tensor):
-                c.named("what the rule sends")
+                c = op.pullbacks[k](start, *args, **static)
+            if not isinstance(c, Tensor) or c is start or c._op is None:
+                return nothing
+            c.named("what is sent")
+        return rule, rule["what is sent"].id, rule["what comes in"].id
     except Exception:  # the rule asks of an array what a tensor cannot do
-        return None, 0
-    if not isinstance(c, Tensor) or c._op is None:
-        return None, 0
-    return rule, rule["what the rule sends"].id
+        return nothing
 
 
-def _evaluate(rule: Trace, end: int, slips: dict[int, int]) -> Any:
-    """Compute the rule's expression anew with some of its operations changed."""
-    values: dict[int, Any] = {}
-    with np.errstate(all="ignore"):
-        for r in rule.records[: end + 1]:
-            entry = r._entry
-            if entry.primitive is None:
-                values[r.id] = r.value
-                continue
-            xs = [None if k < 0 else values[k] for k in entry.inputs]
-            try:
-                values[r.id] = _operate(entry, xs, slips.get(r.id))
-            except Exception:  # shapes that no longer fit
-                return None
-    return values[end]
-
-
-def _operate(entry: Any, xs: list[Any], slip: int | None) -> Any:
+def _operate(entry: Any, xs: list[Any], change: str) -> Any:
     op = entry.primitive
-    if slip == _KEEP_LEFT:
+    if change == "left":
         return xs[0]
-    if slip == _KEEP_RIGHT:
+    if change == "right":
         return -xs[1] if op.name == "subtract" else xs[1]
-    if slip == _TURN:
+    if change == "turn":
         return xs[0] + xs[1] if op.name == "subtract" else xs[0] - xs[1]
-    if slip == _INVERT:
+    if change == "invert":
         return xs[0] * xs[1]
+    if change in ("more", "less"):
+        xs = [xs[0], xs[1] + (1 if change == "more" else -1)]
     static = {k: v for k, v in entry.static.items() if k != "saved"}
     y = op.value(*xs, **static)
     y = y[0] if op.saves else y
-    if slip in (_SUM_INSTEAD, _MEAN_INSTEAD):
-        n = max(np.size(xs[0]) // max(np.size(y), 1), 1)
-        return y * n if slip == _SUM_INSTEAD else y / n
-    return y
+    n = max(np.size(xs[0]) // max(np.size(y), 1), 1)
+    return y * n if change == "sum" else y / n if change == "mean" else y
 
 
-def _through_reduction(rule: Trace, i: int, g: int) -> bool:
+def _through_reduction(rule: _Rule, i: int) -> bool:
     """Whether a term sums the incoming gradient over entries: a statistic's path."""
-    if i < 0:
+    trace = rule.trace
+    if trace is None or i < 0:
         return False
     stack, seen = [i], set()
     while stack:
-        r = rule[stack.pop()]
+        r = trace[stack.pop()]
         if r.id in seen:
             continue
         seen.add(r.id)
-        if r.op in ("sum", "mean", "dot", "einsum", "matmul") and _depends(
-            rule, r.id, g
+        if r.op in ("sum", "mean", "dot", "einsum", "matmul", "vecdot") and _depends(
+            trace, r.id, rule.start
         ):
             return True
         stack += r.inputs
     return False
 
 
-def _depends(rule: Trace, i: int, g: int) -> bool:
-    return i == g or any(_depends(rule, k, g) for k in rule[i].inputs)
+def _depends(trace: Trace, i: int, g: int) -> bool:
+    return i == g or any(_depends(trace, k, g) for k in trace[i].inputs if k >= g)

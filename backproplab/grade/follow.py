@@ -107,7 +107,7 @@ class _Walk:
                 and np.isfinite(array).all()
             ):
                 self.own.add(i)
-                follows = array
+                follows = array.astype(float)
         return follows
 
     def judge(self, i: int, key: Any, follows: Any, truth: Any) -> Verdict:

@@ -1,83 +1,96 @@
-"""Shape questions: an answer of another shape, and what it says of the one who wrote it."""
+"""Shape questions: sums over broadcast axes that were forgotten, axes lost or turned."""
 
-from typing import Any
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..trace import Trace, replay
-from .breaks import Edge, pull
-from .compare import compare
+from .links import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
-def shape_question(
-    run: Trace, t: int, grads: dict[int, np.ndarray], got: np.ndarray, want: np.ndarray
-) -> tuple[str, tuple[str, str] | str, str]:
-    """Explain an answer of the wrong shape: (label, where, sentence or "")."""
-    name = run[t].name
-    if got.ndim == want.ndim >= 2 and compare(np.swapaxes(got, -1, -2), want).ok:
-        return (
-            "transposed",
-            name,
-            f"The numbers are right; your d{name} is transposed: {got.shape} for {want.shape}.",
-        )
-    if (
-        got.size == want.size
-        and _squeezed(got.shape) == _squeezed(want.shape)
-        and compare(got.reshape(want.shape), want).ok
-    ):
-        return (
-            "keepdims",
-            name,
-            f"The numbers are right; axes of size 1 were lost or gained: {got.shape} for {want.shape}.",
-        )
-    for m in sorted(grads):
-        if m < t:
-            continue
-        raw = _unsummed(run, t, m, grads)
-        if raw is not None and raw.shape == got.shape and compare(got, raw).ok:
-            at = run[m].name
-            return (
-                "no-batch-sum",
-                name if m == t else at,
-                (
-                    f"{at} of shape {run[m].shape} was broadcast, so each of its numbers was used many "
-                    f"times; their gradients are to be summed over the axes that broadcasting made."
-                ),
-            )
-    return "shape", name, ""
+def mended(
+    got: np.ndarray, shape: tuple[int, ...], name: str, many: int
+) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Yield (label, sentence, array of the right shape) for each slip of shape.
+
+    Args:
+        got: the answer, of another shape.
+        shape: the shape that was asked for.
+        name: what was asked for.
+        many: the most entries that an answer of this run can have.
+    """
+    if got.ndim == len(shape) >= 2 and got.shape[:-2] == shape[:-2]:
+        if got.shape[-2:] == shape[:-3:-1]:
+            says = f"Your d{name} is transposed: {got.shape} for {shape}."
+            yield "transposed", says, np.swapaxes(got, -1, -2)
+    if got.size == np.prod(shape) and _squeezed(got.shape) == _squeezed(shape):
+        says = f"Axes of size 1 were lost or gained: {got.shape} for {shape}."
+        yield "keepdims", says, got.reshape(shape)
+    if got.size > many or got.ndim > 6:
+        return
+    for count in range(1, got.ndim + 1):
+        for axes in combinations(range(got.ndim), count):
+            kept = [n for i, n in enumerate(got.shape) if i not in axes]
+            if _squeezed(kept) == _squeezed(shape) and got.size > np.prod(shape):
+                says = (
+                    f"{name} of shape {shape} was broadcast, so each of its numbers was "
+                    "used many times; their gradients are to be summed over the axes "
+                    "that broadcasting made."
+                )
+                yield "no-batch-sum", says, got.sum(axis=axes).reshape(shape)
 
 
-def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _squeezed(shape: Any) -> tuple[int, ...]:
     return tuple(n for n in shape if n != 1)
 
 
-def _unsummed(
+def unsummed(
+    run: Trace, t: int, grads: dict[int, np.ndarray]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the gradient of ``t`` if the sum at one broadcast record is forgotten.
+
+    Returns:
+        the record's id, and the array, which may have another shape than ``t``.
+    """
+    broadcast: set[int] = set()
+    for o in grads:
+        for _, x in replay.edges(run, o):
+            if x >= t and np.size(grads[o]) > np.size(run[x].value):
+                broadcast.add(x)
+    for m in sorted(broadcast):
+        found = _without_sum(run, t, m, grads)
+        if found is not None:
+            yield m, found
+
+
+def _without_sum(
     run: Trace, t: int, m: int, grads: dict[int, np.ndarray]
 ) -> np.ndarray | None:
-    """The gradient of ``t`` if the sum over broadcast axes at ``m`` is forgotten."""
+    """Carry the unsummed contributions of record ``m`` on down to ``t``."""
     raw: dict[int, Any] = {}
-    for i in range(len(run) - 1, t, -1):
-        for k, x in replay.edges(run, i):
-            if i not in grads or x < t or x > m:
+    for o in sorted(grads, reverse=True):
+        if o <= t:
+            break
+        for k, x in replay.edges(run, o):
+            if x < t or o not in grads:
                 continue
-            if i in raw:
-                c = pull(run, Edge(i, k, x), raw[i])
-            elif i in grads and (x == m or x in raw or i > m):
-                c = (
-                    pull(run, Edge(i, k, x), grads[i])
-                    if x == m
-                    else replay.contribution(run, i, k, grads[i])
-                )
-            else:
-                continue
+            link = Link(run, o, (k,), x, grads[o], np.zeros(run[x].shape))
+            c = link.pull(raw.get(o, grads[o]))
             if c is None:
                 return None
-            if x == m or i in raw:
-                try:
-                    raw[x] = raw[x] + c if x in raw else c
-                except ValueError:
-                    return None
+            if x != m and np.shape(raw.get(o, grads[o])) == np.shape(grads[o]):
+                c = link.fit(c)
+            if c is None:
+                return None
+            try:
+                raw[x] = raw[x] + c if x in raw else np.asarray(c)
+            except ValueError:
+                return None
     found = raw.get(t)
-    if found is None or found.shape == run[t].shape:
-        return None
-    return np.asarray(found)
+    return None if found is None or raw.get(m) is None else np.asarray(found)

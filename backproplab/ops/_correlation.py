@@ -115,64 +115,62 @@ def _matrices(w: Any, plan: Plan) -> np.ndarray:
     return w.swapaxes(2, 3).reshape(plan.groups, plan.features, -1)
 
 
-def _rows(columns: np.ndarray, position: int, plan: Plan) -> np.ndarray:
-    """What one row of outputs reads: (groups, i c j, w n), a view without dilation."""
-    read = columns[:, plan.rows.window(position)]
-    return read.reshape(plan.groups, -1, columns.shape[-1])
+def _merged(a: np.ndarray) -> np.ndarray:
+    """(groups, a, b, run) as (groups, a b, run), a view where the numbers lie so."""
+    groups, a_size, b_size, run = a.shape
+    return a.reshape(groups, a_size * b_size, run)
 
 
 def correlate(x: np.ndarray, w: Any, plan: Plan) -> np.ndarray:
-    columns, matrices = _columns(x, plan), _matrices(w, plan)
-    h, run = plan.rows.positions, columns.shape[-1]
-    y = np.empty(
-        (plan.groups, plan.features, h, run), np.result_type(columns, matrices)
-    )
+    """The convolution of (c, h, w, n), (o, h, w, n)."""
+    columns, matrices, rows = _columns(x, plan), _matrices(w, plan), plan.rows
+    h, run = rows.positions, columns.shape[-1]
+    dtype = np.result_type(columns, matrices)
+    y = np.empty((plan.groups, plan.features, h, run), dtype)
     for i in range(h):
-        np.matmul(matrices, _rows(columns, i, plan), out=y[:, :, i])
-    return y.reshape(-1, h, plan.columns.positions, x.shape[-1])
+        np.matmul(matrices, _merged(columns[:, rows.window(i)]), out=y[:, :, i])
+    o = plan.groups * plan.features
+    return y.reshape(o, h, plan.columns.positions, x.shape[-1])
 
 
 def correlate_with(x: np.ndarray, g: np.ndarray, plan: Plan) -> np.ndarray:
     """The gradient of the kernel, (o, c, i, j): each place of x meets its g."""
-    columns, rows, groups = _columns(x, plan), plan.rows, plan.groups
-    g = g.reshape(groups, plan.features, rows.positions, -1)
-    run, shape = columns.shape[-1], (rows.kernel, columns.shape[2], plan.features)
-    out = np.zeros((groups, *shape), np.result_type(columns, g))
+    columns, rows, groups, o = _columns(x, plan), plan.rows, plan.groups, plan.features
+    g = g.reshape(groups, o, rows.positions, columns.shape[-1])
+    shape = (columns.shape[2], o)
+    out = np.zeros((groups, rows.kernel, *shape), np.result_type(columns, g))
     # few features make a thin matrix product: take several rows of outputs together
-    many = max(1, 24 // plan.features) if rows.dilation == 1 else 1
+    many = max(1, 24 // o) if rows.dilation == 1 else 1
     for i in range(0, rows.positions, many):
         part = g[:, :, i : i + many]
-        more = (part.shape[2] - 1) * rows.stride
-        start = i * rows.stride
-        read = columns[:, start : start + more + rows.span : rows.dilation]
-        products = read.reshape(groups, -1, run) @ part.reshape(
-            groups, -1, run
-        ).swapaxes(1, 2)
-        products = products.reshape(groups, -1, *shape[1:], part.shape[2])
-        for k in range(part.shape[2]):
+        m, start = part.shape[2], i * rows.stride
+        stop = start + (m - 1) * rows.stride + rows.span
+        read = columns[:, start : stop : rows.dilation]
+        products = _merged(read) @ _merged(part).swapaxes(1, 2)
+        products = products.reshape(groups, read.shape[1], *shape, m)
+        for k in range(m):
             first = k * rows.stride
             out += products[:, first : first + rows.kernel, ..., k]
-    out = out.reshape(groups, rows.kernel, plan.channels, -1, plan.features)
-    out = out.transpose(0, 4, 2, 1, 3)
-    return out.reshape(-1, plan.channels, rows.kernel, plan.columns.kernel)
+    kernel = (rows.kernel, plan.columns.kernel)
+    out = out.reshape(groups, rows.kernel, plan.channels, plan.columns.kernel, o)
+    return out.transpose(0, 4, 2, 1, 3).reshape(groups * o, plan.channels, *kernel)
 
 
 def spread(g: np.ndarray, w: Any, plan: Plan) -> np.ndarray:
     """The gradient of the input, (c, h, w, n): each g goes where its window read."""
-    n, rows, columns = g.shape[-1], plan.rows, plan.columns
+    groups, rows, columns = plan.groups, plan.rows, plan.columns
+    n, run = g.shape[-1], columns.positions * g.shape[-1]
     matrices = _matrices(w, plan).swapaxes(1, 2)
-    g = g.reshape(plan.groups, plan.features, rows.positions, -1)
-    per_row = (plan.groups, -1, plan.channels * columns.kernel, g.shape[-1])
-    read = np.zeros(
-        (plan.groups, rows.padded, *per_row[2:]), np.result_type(g, matrices)
-    )
+    g = g.reshape(groups, plan.features, rows.positions, run)
+    dtype = np.result_type(g, matrices)
+    read = np.zeros((groups, rows.padded, plan.channels * columns.kernel, run), dtype)
+    per_row = (groups, rows.kernel, *read.shape[2:])
     for i in range(rows.positions):
         read[:, rows.window(i)] += (matrices @ g[:, :, i]).reshape(per_row)
-    read = read.reshape(
-        plan.groups, rows.padded, plan.channels, columns.kernel, columns.positions, n
-    ).swapaxes(1, 2)
-    out = np.zeros((*read.shape[:3], columns.padded, n), read.dtype)
+    moved = (plan.channels, columns.kernel, columns.positions, n)
+    read = read.reshape(groups, rows.padded, *moved).swapaxes(1, 2)
+    out = np.zeros((groups, plan.channels, rows.padded, columns.padded, n), dtype)
     for j in range(columns.kernel):
         out[:, :, :, columns.places(j)] += read[:, :, :, j]
     out = out[:, :, rows.inside, columns.inside]
-    return out.reshape(-1, rows.size, columns.size, n)
+    return out.reshape(groups * plan.channels, rows.size, columns.size, n)

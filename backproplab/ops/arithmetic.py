@@ -1,5 +1,7 @@
 """Arithmetic, element by element: sums, products, powers, choices of the greater."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

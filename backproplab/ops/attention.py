@@ -1,5 +1,7 @@
 """Scaled dot-product attention in one op: scores, softmax and weighted mean."""
 
+from __future__ import annotations
+
 from math import sqrt
 from typing import Any
 

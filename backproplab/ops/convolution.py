@@ -4,6 +4,8 @@ All three are sums of x[c, h + i, w + j] w[o, c, i, j] y[o, h, w] over what the 
 does not keep: each is linear in its two inputs, and its derivatives are the other two.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np
@@ -95,7 +97,8 @@ def _shift_gradient(g, _y, _x, _w, _b, **_):
     """Sum over all but the channels."""
     axis = np.ndim(g) - (np.ndim(_w) - 1)
     if isinstance(g, np.ndarray) and axis:
-        return row_sum(wide(np.moveaxis(g, 0, -1).reshape(g.shape[1], -1)))[:, 0]
+        rows = np.moveaxis(g, 0, -1)
+        return row_sum(wide(rows.reshape(len(rows), rows[0].size)))[:, 0]
     return np.sum(g, axis=tuple(k for k in range(np.ndim(g)) if k != axis))
 
 

@@ -1,5 +1,7 @@
 """Losses of class scores: cross-entropy and its second half, with PyTorch's options."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

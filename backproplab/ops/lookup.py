@@ -1,5 +1,7 @@
 """Rows looked up by number, and numbers dropped at random."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

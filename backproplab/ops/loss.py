@@ -3,6 +3,8 @@
 Names and options are PyTorch's. Losses of class scores live in ``likelihood``.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -3,5 +3,6 @@
 from .exercise_card import ExerciseCard
 from .flow import GradientFlow
 from .graph import GraphExplorer
+from .paths import ChainRuleStepper
 
-__all__ = ["ExerciseCard", "GradientFlow", "GraphExplorer"]
+__all__ = ["ChainRuleStepper", "ExerciseCard", "GradientFlow", "GraphExplorer"]

@@ -1,4 +1,4 @@
-"""A scene as SVG text, at any step of the backward pass; also what the browser needs."""
+"""A scene as SVG text, at any step of the backward pass, and as browser data."""
 
 from collections.abc import Sequence
 from html import escape
@@ -9,7 +9,11 @@ from .layout import Arrow, Box, Layout, Route, Spot, place
 from .scene import Cell, Link, Scene
 
 STATIC = Path(__file__).parent / "static"
-CHARACTER, CODE, BOLD = 6.8, 7.5, 1.1  # width of a letter in a text, in a name, and how much wider bold ones are
+CHARACTER, CODE, BOLD = (
+    6.8,
+    7.5,
+    1.1,
+)  # width of a letter in a text, in a name, and how much wider bold ones are
 LINE, BAR = 19.0, 3.0  # height of a line; width of a bar
 
 
@@ -59,22 +63,35 @@ def svg(scene: Scene, step: int | None = None, *, alone: bool = True) -> str:
         if link.local and not route.level
     ]
     w, h = max([layout.width, *reach]), layout.height
-    style = f"<style>{STATIC.joinpath('graph.css').read_text('utf-8')}</style>" if alone else ""
+    style = (
+        f"<style>{STATIC.joinpath('graph.css').read_text('utf-8')}</style>"
+        if alone
+        else ""
+    )
     back = f'<rect class="bpl-paper" width="{w}" height="{h}"/>' if alone else ""
     frames = sorted(layout.frames.items(), key=lambda item: -item[1].width)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="bpl-graph bpl-svg" role="group" '
-        f'viewBox="0 0 {w:g} {h:g}" width="{w:g}" height="{h:g}" '
-        f'aria-label="{escape(summary(scene))}">{style}{back}',
+        opening(w, h, "group", summary(scene)) + style + back,
         *(_frame(f, scene.frames[f], spot) for f, spot in frames),
         *(
             _arrow(i, link, route, layout.spots[link.target].cx, t)
-            for i, (link, route) in enumerate(zip(scene.links, layout.routes, strict=True))
+            for i, (link, route) in enumerate(
+                zip(scene.links, layout.routes, strict=True)
+            )
         ),
         *(_box(c, layout.spots[c.key], scene, t) for c in scene.cells),
         "</svg>",
     ]
     return "\n".join(parts)
+
+
+def opening(w: float, h: float, role: str, label: str, extra: str = "") -> str:
+    """Begin an SVG picture that carries its size and says what it shows."""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="bpl-graph bpl-svg{extra}" '
+        f'role="{role}" viewBox="0 0 {w:g} {h:g}" width="{w:g}" height="{h:g}" '
+        f'aria-label="{escape(label)}">'
+    )
 
 
 def summary(scene: Scene) -> str:
@@ -110,8 +127,9 @@ def _box(cell: Cell, spot: Spot, scene: Scene, t: int) -> str:
     x, y, w = spot.x, spot.y, spot.width
     label = ", ".join(filter(None, [cell.name, cell.op, f"value {cell.value}"]))
     parts = [
-        f'<g class="bpl-box {cell.kind}{classes}" data-key="{escape(cell.key)}" tabindex="0" '
-        f'role="button" aria-label="{escape(label)}"><title>{escape(label)}</title>'
+        f'<g class="bpl-box {cell.kind}{classes}" data-key="{escape(cell.key)}" '
+        f'tabindex="0" role="button" aria-label="{escape(label)}">'
+        f"<title>{escape(label)}</title>"
         f'<rect class="body" x="{x}" y="{y}" width="{w}" height="{spot.height}" '
         f'rx="{14 if cell.kind in ("parameter", "constant", "number") else 6}"/>'
     ]
@@ -178,8 +196,10 @@ def _toggle(x: float, y: float, key: str, sign: str, label: str) -> str:
 def _arrow(i: int, link: Link, route: Route, middle: float, t: int) -> str:
     sent = [s for s in link.steps if s <= t]
     classes = (" sent" if sent else "") + (" now" if t and t in link.steps else "")
-    (x0, y0), (x1, y1) = route.points[0], route.points[-1]
-    forth = [f'<path class="line" d="{_curve(route.points)}"/>', _head(route, ahead=True)]
+    forth = [
+        f'<path class="line" d="{_curve(route.points)}"/>',
+        _head(route, ahead=True),
+    ]
     back = []
     if link.steps:
         aside = "0,7" if route.level else "7,0"

@@ -162,7 +162,7 @@ class ExerciseCard(Lab):
             self.check()
 
     def _show_read(self) -> None:
-        """Show what was understood; unchanged lines are left alone, so nothing flickers."""
+        """Show what was understood; unchanged lines stay, so nothing flickers."""
         for name, formula in self._formulas().items():
             said = _understood(name, formula)
             if self._read[name].value != said:

@@ -1,4 +1,4 @@
-r"""What happens at one value, written out: formula, local derivative, gradient, numbers."""
+"""What happens at one value, written out: formula, slopes, gradient, numbers."""
 
 from collections.abc import Iterable
 from html import escape
@@ -10,7 +10,7 @@ from .._symbols import Symbol, applied, lift, partial, sent
 from .._symbols import variable as _variable
 from ..trace import Record, Trace, replay
 from . import numerals
-from .scene import slope
+from .steps import slope
 
 Index = tuple[int, ...]
 
@@ -60,21 +60,25 @@ def _title(r: Record) -> str:
 def _forward(run: Trace, r: Record, at: Index | None) -> str:
     name = variable(r.name)
     if not r.inputs:
-        return _line("fwd", "Value", f"${name} = {_tex(r.value)}$")
+        return _line("fwd", "Value", math(f"{name} = {_tex(r.value)}"))
     op, static = r._entry.primitive, r._entry.static
     if op is None:
-        return _line("fwd", "Value", f"${name} = {_tex(r.value)}$, by an op unknown here")
-    body = applied(op, static, _symbols(run, r), r.value).tex
-    lines = [f"$\\displaystyle {name} = {body}$"]
+        return _line(
+            "fwd",
+            "Value",
+            math(f"{name} = {_tex(r.value)}") + ", by an op unknown here",
+        )
+    body = applied(op, static, symbols(run, r), r.value).tex
+    lines = [math(f"{name} = {body}")]
     if at is not None and op.kind == "elementwise":
         result = numerals.tex_number(_pick(r.value, at, r.shape))
-        lines.append(f"{_at(at)} $\\displaystyle {_worked(run, r, at)} = {result}$")
+        lines.append(_at(at) + math(f"{_worked(run, r, at)} = {result}"))
     elif np.ndim(r.value) == 0:
-        lines.append(f"$= {numerals.tex_number(r.value)}$")
+        lines.append(math(f"= {numerals.tex_number(r.value)}"))
     return _line("fwd", "Value", "<br>".join(lines))
 
 
-def _symbols(run: Trace, r: Record) -> list[Symbol | None]:
+def symbols(run: Trace, r: Record) -> list[Symbol | None]:
     """The operands by the names that their boxes have."""
     found: list[Symbol | None] = []
     for x in r._entry.inputs:
@@ -91,13 +95,13 @@ def _worked(run: Trace, r: Record, at: Index) -> str:
     """The formula with numbers in the place of names."""
     holes: dict[str, str] = {}
     operands: list[Symbol | None] = []
-    for x, named in zip(r._entry.inputs, _symbols(run, r), strict=True):
+    for x, named in zip(r._entry.inputs, symbols(run, r), strict=True):
         if x < 0 or named is None or named.tex != variable(run[x].name):
             operands.append(named)
             continue
         value = _pick(run[x].value, at, r.shape)
         hole = rf"\x{{{x}}}"
-        holes[hole] = _factor(value)
+        holes[hole] = factor(value)
         operands.append(Symbol(hole, value))
     value = _pick(r.value, at, r.shape)
     tex = applied(r._entry.primitive, r._entry.static, operands, value).tex
@@ -112,19 +116,19 @@ def _arrived(run: Trace, r: Record, at: Index | None) -> str:
     seed = _seed(run)
     left = rf"\frac{{\partial {seed}}}{{\partial {variable(r.name)}}}"
     if not r.consumers:
-        here = numerals.tex_number(r.grad) if r.grad.ndim == 0 else _tex(r.grad)
-        return _line("bwd", "Gradient", rf"$\displaystyle {left} = {here}$, the start")
+        here = _tex(r.grad)
+        return _line("bwd", "Gradient", math(f"{left} = {here}") + ", the start")
     senders = [f"<code>{escape(run[o].name)}</code>" for o, _ in r.consumers]
     source = f"from {_and(dict.fromkeys(senders))}"
     if at is None:
-        return _line("bwd", "Gradient", f"$\\displaystyle {left}$ {source}")
+        return _line("bwd", "Gradient", f"{math(left)} {source}")
     parts = [numerals.tex_number(c[at]) for c in r.contributions]
     total = numerals.tex_number(r.grad[at])
     written = " + ".join(f"({p})" if p.startswith("-") else p for p in parts[:6])
     if len(parts) > 6:
         written += r" + \dots"
     equation = f"{written} = {total}" if len(parts) > 1 else total
-    return _line("bwd", "Gradient", rf"{_at(at)} $\displaystyle {left} = {equation}$ {source}")
+    return _line("bwd", "Gradient", f"{_at(at)}{math(f'{left} = {equation}')} {source}")
 
 
 def _sent(run: Trace, r: Record, at: Index | None) -> str:
@@ -133,24 +137,25 @@ def _sent(run: Trace, r: Record, at: Index | None) -> str:
     y, g = Symbol(variable(r.name), r.value), Symbol("g", r.grad)
     for k, x in replay.edges(run, r.id):
         name = f"to <code>{escape(run[x].name)}</code>"
-        come = dict(zip(run[x].consumers, run[x].contributions, strict=True)).get((r.id, k))
+        come = dict(zip(run[x].consumers, run[x].contributions, strict=True)).get(
+            (r.id, k)
+        )
         local = slope(run, r.id, k)
         if local is None or at is None:
-            formula = sent(op, k, g, y, _symbols(run, r), static).tex
+            formula = sent(op, k, g, y, symbols(run, r), static).tex
             size = "" if come is None else f" <small>{numerals.sized(come)}</small>"
-            rows.append(f"{name}: $\\displaystyle {formula}${size}")
+            rows.append(f"{name}: {math(formula)}{size}")
             continue
         place = _at(at) + "<br>" if at else ""
         left = rf"\frac{{\partial {y.tex}}}{{\partial {variable(run[x].name)}}}"
-        formula = partial(op, k, y, _symbols(run, r), static).tex
+        formula = partial(op, k, y, symbols(run, r), static).tex
         slope_at, g_at = float(local[at]), float(np.asarray(r.grad)[at])
         number = numerals.tex_number(slope_at)
         equation = left if formula == left else f"{left} = {formula}"
         equation += "" if formula == number else f" = {number}"
-        row = (
-            rf"{name}: $\displaystyle {equation}$, so ${numerals.tex_number(g_at)} \cdot "
-            rf"{_factor(slope_at)} = {numerals.tex_number(g_at * slope_at)}$"
-        )
+        passed = numerals.tex_number(g_at * slope_at)
+        plugged = rf"{numerals.tex_number(g_at)} \cdot {factor(slope_at)} = {passed}"
+        row = f"{name}: {math(equation)}, so {math(plugged)}"
         if come is not None and np.shape(come) != r.shape:
             row += f", then summed to its shape: <small>{numerals.sized(come)}</small>"
         rows.append(row)
@@ -158,7 +163,7 @@ def _sent(run: Trace, r: Record, at: Index | None) -> str:
 
 
 def _entry(r: Record) -> Index | None:
-    """Entry with the largest gradient, or value where none came; None for empty ones."""
+    """Entry with the largest gradient, or value where none came; None if empty."""
     a = np.abs(np.asarray(r.value if r.grad is None else r.grad, dtype=float))
     if a.size == 0:
         return None
@@ -175,10 +180,20 @@ def _seed(run: Trace) -> str:
 
 
 def _at(at: Index) -> str:
-    return f"<small>entry [{', '.join(map(str, at))}]:</small>" if at else ""
+    return f"<small>entry [{', '.join(map(str, at))}]:</small> " if at else ""
 
 
-def _factor(x: float) -> str:
+def math(tex: str) -> str:
+    r"""Set TeX off for MathJax, safe within HTML.
+
+    >>> print(math("x < 0"))
+    $\displaystyle x &lt; 0$
+    """
+    return rf"$\displaystyle {escape(tex, quote=False)}$"
+
+
+def factor(x: float) -> str:
+    """Write a number as a factor: negative ones in parentheses."""
     text = numerals.tex_number(x)
     return f"({text})" if text.startswith("-") else text
 

@@ -28,9 +28,9 @@ class GraphView(anywidget.AnyWidget):
 class GraphExplorer(Lab):
     """Shows a run as a graph: values forward, then gradients back, step by step.
 
-    Play, step or scrub with the buttons, the slider or the arrow keys. A click on a box,
-    or Enter, writes out its formula with the numbers of the run. A click on the sign of a
-    module folds it into one box.
+    Play, step or scrub with the buttons, the slider or the arrow keys. A click on a
+    box, or Enter, writes out its formula with the numbers of the run. A click on the
+    sign of a module folds it into one box.
 
     Args:
         run: a recorded run; what an unfinished one lacks is said in the lab.

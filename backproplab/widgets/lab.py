@@ -1,4 +1,4 @@
-"""What every lab shares: a one-line repr, a picture without a kernel, crashes that show."""
+"""What labs share: a one-line repr, a picture without a kernel, crashes that show."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,19 +14,20 @@ STATIC = Path(__file__).parent / "static"
 class Lab(ipywidgets.VBox):
     """Base of the views: children are ipywidgets, pictures go into their traits.
 
-    A lab says what it shows (``__str__``, one line) and draws it (``picture``, SVG). What
-    its observers do stands in ``with self.reported():``.
+    A lab says what it shows (``__str__``, one line) and draws it (``picture``, SVG).
+    What its observers do stands in ``with self.reported():``.
     """
 
     def __init__(self, *children: ipywidgets.Widget) -> None:
         css = STATIC.joinpath("graph.css").read_text("utf-8")
         style = ipywidgets.HTML(f"<style>{css}</style>", layout={"display": "none"})
+        self._sentence = ""
         self.message = ipywidgets.HTML(layout={"display": "none"})
         super().__init__([style, self.message, *children])
         self.add_class("bpl-widget")
 
     def picture(self) -> str:
-        """Draw the lab as SVG, for a page without a kernel; empty where there is none."""
+        """Draw the lab as SVG, for a page without a kernel; empty if it cannot."""
         return ""
 
     def say(self, text: str) -> None:
@@ -35,17 +36,22 @@ class Lab(ipywidgets.VBox):
         Args:
             text: words; code stands in backquotes, lines are kept.
         """
-        self.message.value = sentence(text) if text else ""
-        self.message.layout.display = "" if text else "none"
+        self._sentence = text
+        self._show(text)
 
     @contextmanager
     def reported(self) -> Iterator[None]:
-        """Show a crash in the lab and raise it all the same."""
+        """Show a crash in the lab and raise it; what works again takes it away."""
         try:
             yield
         except Exception as error:
-            self.say(f"This lab broke down. `{type(error).__name__}`: {error}")
+            self._show(f"This lab broke down. `{type(error).__name__}`: {error}")
             raise
+        self._show(self._sentence)
+
+    def _show(self, text: str) -> None:
+        self.message.value = sentence(text) if text else ""
+        self.message.layout.display = "" if text else "none"
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self}>"

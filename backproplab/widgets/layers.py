@@ -7,6 +7,7 @@ sweeps against crossings, then coordinates by least squares, each row solved exa
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 GAP = 30.0  # between neighbours in a row
 ROW = 42.0  # between rows
@@ -92,7 +93,9 @@ def _assign_rows(slots: dict[str, Slot], links: Sequence[tuple[str, str]]) -> No
 def _fill_rows(
     slots: dict[str, Slot], links: Sequence[tuple[str, str]]
 ) -> tuple[list[Row], Trunks]:
-    rows: list[Row] = [[] for _ in range(1 + max((s.row for s in slots.values()), default=-1))]
+    rows: list[Row] = [
+        [] for _ in range(1 + max((s.row for s in slots.values()), default=-1))
+    ]
     trunks: Trunks = {}
     for slot in slots.values():
         rows[slot.row].append(slot)
@@ -189,7 +192,7 @@ def _across(rows: list[Row]) -> None:
 
 
 def _straighten(rows: list[Row]) -> None:
-    """Bring each trunk, and each line of main links, to one vertical; boxes come first."""
+    """Bring each trunk, and each line of boxes, to one vertical; boxes come first."""
     lines = _lines(rows)
     length = {id(s): len(line) for line in lines for s in line}
     goal: dict[int, float] = {}
@@ -203,7 +206,13 @@ def _straighten(rows: list[Row]) -> None:
             pushed = [s.x - goal[id(s)] for s in line]
             right, left = max(*pushed, 0.0), min(*pushed, 0.0)
             # Where one side only is in the way, the whole line moves over.
-            move = right if left > -0.5 else left if right < 0.5 else sum(pushed) / len(line)
+            move = (
+                right
+                if left > -0.5
+                else left
+                if right < 0.5
+                else sum(pushed) / len(line)
+            )
             goal.update((id(s), goal[id(s)] + move) for s in line)
             alone = line[0]
             if len(line) == 1 and alone.key is not None:
@@ -240,7 +249,7 @@ def _main(slot: Slot) -> Slot | None:
 def _solve(row: Row, goals: Sequence[tuple[float, float]]) -> None:
     """Least squares under ``x[i] + distance[i] <= x[i+1]``: pool adjacent violators."""
     offsets = [0.0]
-    for a, b in zip(row, row[1:], strict=False):
+    for a, b in pairwise(row):
         strange = len(a.frames) + len(b.frames) - 2 * len(common(a.frames, b.frames))
         thin = (a.key is None) + (b.key is None)
         gap = GAP - 6.0 * thin + PAD * strange
@@ -269,7 +278,9 @@ def _down(rows: list[Row]) -> None:
     y = 0.0
     for r, row in enumerate(rows):
         frames = [slot.frames for slot in row if slot.key is not None]
-        y += (PAD + HEAD) * max((sum(first[f] == r for f in fs) for fs in frames), default=0)
+        y += (PAD + HEAD) * max(
+            (sum(first[f] == r for f in fs) for fs in frames), default=0
+        )
         height = max((slot.height for slot in row), default=0.0)
         for slot in row:
             slot.y = y + height / 2

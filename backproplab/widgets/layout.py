@@ -1,4 +1,4 @@
-"""Where boxes and arrows go: a layered layout of an acyclic graph, in pixels. No drawing."""
+"""Where boxes and arrows go: a layered layout of an acyclic graph, in pixels."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -163,7 +163,9 @@ def _stack(side: Sequence[Box]) -> float:
 
 def _spots(slot: Slot, box: Box, guests: Sequence[Box]) -> dict[str, Spot]:
     half = box.width / 2
-    spots = {box.key: Spot(slot.x - half, slot.y - box.height / 2, box.width, box.height)}
+    spots = {
+        box.key: Spot(slot.x - half, slot.y - box.height / 2, box.width, box.height)
+    }
     for side, sign in ((guests[::2], -1), (guests[1::2], 1)):
         y = slot.y - _stack(side) / 2
         for g in side:
@@ -207,7 +209,11 @@ def _routes(
         s, t = spots[a.source], spots[a.target]
         if a.source in hosts:
             on_left = s.x < t.x
-            ways.append([(s.right, s.cy), (t.x, s.cy)] if on_left else [(s.x, s.cy), (t.right, s.cy)])
+            ways.append(
+                [(s.right, s.cy), (t.x, s.cy)]
+                if on_left
+                else [(s.x, s.cy), (t.right, s.cy)]
+            )
             continue
         between = range(slots[a.source].row + 1, slots[a.target].row)
         passed = [trunks[a.source, r] for r in between]
@@ -224,7 +230,8 @@ def _routes(
             if long[arrows[i].source] < 2:  # else it stays on the common trunk
                 ways[i] = _shortened(ways[i], spots.values())
     return [
-        Route(tuple(way), a.source in hosts) for way, a in zip(ways, arrows, strict=True)
+        Route(tuple(way), a.source in hosts)
+        for way, a in zip(ways, arrows, strict=True)
     ]
 
 
@@ -274,7 +281,10 @@ def _from_margin(
     return Layout(
         {k: moved(s) for k, s in spots.items()},
         tuple(
-            Route(tuple((round(x + dx, 1), round(y + dy, 1)) for x, y in r.points), r.level)
+            Route(
+                tuple((round(x + dx, 1), round(y + dy, 1)) for x, y in r.points),
+                r.level,
+            )
             for r in routes
         ),
         {k: moved(s) for k, s in frames.items()},

@@ -1,4 +1,4 @@
-"""The little Markdown that exercises are written in, as HTML; TeX is left to MathJax."""
+"""The little Markdown of the exercises as HTML; TeX is left to MathJax."""
 
 import re
 from html import escape
@@ -12,11 +12,11 @@ _KEPT = re.compile(r"(`[^`]+`|\$[^$]+\$)")
 
 
 def html(text: str) -> str:
-    """Write paragraphs, fenced code, `code`, **bold** and *emphasis* as HTML.
+    r"""Write paragraphs, fenced code, `code`, **bold** and *emphasis* as HTML.
 
     >>> print(html("One *link*: $y_i * 2$ and `a*b`."))
     <p>One <em>link</em>: $y_i * 2$ and <code>a*b</code>.</p>
-    >>> print(html("```python\\ny = x @ w\\n```"))
+    >>> print(html("```python\ny = x @ w\n```"))
     <pre>y = x @ w</pre>
     """
     parts = re.split(r"```\w*\n(.*?)\n```", text, flags=re.DOTALL)

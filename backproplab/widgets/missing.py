@@ -4,7 +4,9 @@ from typing import Any
 
 from ..trace import Trace
 
-_RECORD = "`with bp.record() as run:`, then compute a loss and call `loss.backward()` inside."
+_RECORD = (
+    "`with bp.record() as run:`, then compute a loss and call `loss.backward()` inside."
+)
 
 
 def missing(run: Any, view: str) -> tuple[str, bool]:
@@ -19,7 +21,11 @@ def missing(run: Any, view: str) -> tuple[str, bool]:
     if not isinstance(run, Trace):
         kind = type(run).__name__
         article = "an" if kind[:1].lower() in "aeiou" else "a"
-        return f"{view} shows a recorded run; this is {article} {kind}.\nRecord one: {_RECORD}", False
+        return (
+            f"{view} shows a recorded run; this is {article} {kind}.\n"
+            f"Record one: {_RECORD}",
+            False,
+        )
     if not any(r.inputs for r in run):
         return (
             f"{view}: the run is empty; no operation on a tensor was recorded.\n"
@@ -28,7 +34,8 @@ def missing(run: Any, view: str) -> tuple[str, bool]:
         )
     if all(r.grad is None for r in run):
         return (
-            f"{view}: the run has values and no gradients; no backward pass was recorded.\n"
+            f"{view}: the run has values and no gradients; no backward pass was "
+            "recorded.\n"
             "Call `loss.backward()` inside the `with bp.record() as run:` block.",
             True,
         )

@@ -48,7 +48,7 @@ def group(run: Trace, folded: Collection[str], limit: int) -> Groups:
     Args:
         run: a recorded run.
         folded: dotted paths of the modules that are one box each.
-        limit: fold the oldest boxes into one, so that no more than about so many are left.
+        limit: fold the oldest boxes into one, so that about so many are left.
     """
     records = run.records
     consumers: dict[int, list[int]] = defaultdict(list)
@@ -59,9 +59,12 @@ def group(run: Trace, folded: Collection[str], limit: int) -> Groups:
     beside = {x for r in records for x in _beside(r, records, consumers)}
     for r in records:
         if not r.inputs and consumers[r.id]:
-            frames[r.id] = _leaf_frames(r, r.id in beside, frames, consumers[r.id], paths)
+            frames[r.id] = _leaf_frames(
+                r, r.id in beside, frames, consumers[r.id], paths
+            )
     key = [
-        next((f for f in frames[r.id] if paths[f] in folded), str(r.id)) for r in records
+        next((f for f in frames[r.id] if paths[f] in folded), str(r.id))
+        for r in records
     ]
     members = _members(records, key)
     note = ""
@@ -87,7 +90,9 @@ def _prefixes(scope: str) -> list[tuple[str, ...]]:
     return [parts[: n + 1] for n in range(len(parts))]
 
 
-def _frames(records: tuple[Record, ...]) -> tuple[list[tuple[str, ...]], dict[str, str]]:
+def _frames(
+    records: tuple[Record, ...],
+) -> tuple[list[tuple[str, ...]], dict[str, str]]:
     calls: dict[str, int] = defaultdict(int)
     paths: dict[str, str] = {}
     frames: list[tuple[str, ...]] = []
@@ -115,7 +120,9 @@ def _beside(
     """Leaves that only ``r`` uses, but for what flows through it from above."""
     leaves = [x for x in r.inputs if not records[x].inputs]
     if len(leaves) == len(r.inputs):
-        arrays = [x for x in leaves if np.ndim(records[x].value) or records[x].op == "leaf"]
+        arrays = [
+            x for x in leaves if np.ndim(records[x].value) or records[x].op == "leaf"
+        ]
         data = [x for x in arrays if not records[x].requires_grad]
         main = set(data or arrays or leaves)
     else:
@@ -163,10 +170,12 @@ def _fold_earlier(
     old = set(made[: -limit // 3])
     for r in reversed(records):
         uses = consumers[r.id]
-        if key[r.id] in old or (not r.inputs and uses and all(key[o] == EARLIER for o in uses)):
+        if key[r.id] in old or (
+            not r.inputs and uses and all(key[o] == EARLIER for o in uses)
+        ):
             key[r.id] = EARLIER
     hidden = sum(k == EARLIER for k in key)
     return (
-        f"The run has {len(records)} values; the {hidden} earliest are folded into one box. "
-        "Name its parts with `bp.scope` and they fold part by part."
+        f"The run has {len(records)} values; the {hidden} earliest are folded into one "
+        "box. Name its parts with `bp.scope` and they fold part by part."
     )

@@ -1,4 +1,4 @@
-"""Numbers and arrays in a small space: how labels in pictures are written. No pictures."""
+"""Numbers and arrays in a small space: how labels in pictures are written."""
 
 from math import isfinite
 from typing import Any

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from time import process_time
 from typing import Any
 
 import backproplab as bp
+from backproplab.tape import unchanged
 
+from .measure import clocked
 from .peers import OURS, prepare
 from .report import duration, table
 from .workloads import workload
@@ -39,7 +40,7 @@ class Replay(bp.Plug):
             rules = [
                 partial(op.pullbacks[k], *arguments, **node._static)
                 for k in node._edges
-                if op.pullbacks[k] is not None
+                if op.pullbacks[k] not in (None, unchanged)  # the engine skips both
             ]
         self.backward += [(op.name, rule) for rule in rules]
 
@@ -49,7 +50,7 @@ def dominant(name: str, top: int = 6) -> str:
     work = workload(name)
     step = prepare(OURS, work)
     step()
-    whole = _alone(step, 20)
+    whole = _alone(step)
     replay = Replay()
     with bp.plugged(replay):
         step()
@@ -77,23 +78,18 @@ def dominant(name: str, top: int = 6) -> str:
 def _times(calls: list[tuple[str, Callable[[], Any]]]) -> Counter[str]:
     times: Counter[str] = Counter()
     for op, call in calls:
-        times[op] += _alone(call, 5)
+        times[op] += _alone(call)
     return times
 
 
-def _alone(call: Callable[[], Any], repeats: int) -> float:
-    """The least CPU time of a call: nothing else is in its way."""
-    call()
-    least = float("inf")
-    for _ in range(repeats):
-        start = process_time()
-        call()
-        least = min(least, process_time() - start)
-    return least
+def _alone(call: Callable[[], Any]) -> float:
+    """The least CPU time of a call, of turns long enough for the clock."""
+    n = max(1, int(5e-5 / max(clocked(call, 2), 1e-7)))
+    return min(clocked(call, n) for _ in range(5))
 
 
 def _sgd(work: Any) -> float:
     parameters = [bp.tensor(w, requires_grad=True) for w in work.weights]
     for p in parameters:
         p.grad = p.data * 0
-    return _alone(bp.optim.SGD(parameters, lr=0.01).step, 20)
+    return _alone(bp.optim.SGD(parameters, lr=0.01).step)

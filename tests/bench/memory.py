@@ -1,9 +1,14 @@
-"""Peak memory and import time, each in a process of its own. Linux tells peaks."""
+"""Peak memory, page faults and import time, each in a process of its own."""
 
+import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 from statistics import median
+from time import process_time
 
 _HERE = Path(__file__).parent
 
@@ -24,16 +29,17 @@ def import_ratio(ours: str, theirs: str, pairs: int = 8) -> float:
     return median(ratios[1:])  # the first fills the file cache
 
 
-def peak(name: str, peer: str) -> float | None:
-    """By how many MB three steps raise the peak; None if the system does not tell."""
-    if not Path("/proc/self/clear_refs").exists():
-        return None
-    return float(_python("-m", "bench.memory", name, peer))
+def alone(name: str, peer: str) -> dict[str, float]:
+    """What steps cost where nobody else has warmed the allocator.
+
+    Returns:
+        "MB": by how much they raise the peak (Linux only); "page faults" and "ms" of CPU:
+        the medians of a step, after warming up.
+    """
+    return json.loads(_python("-m", "bench.memory", name, peer))
 
 
 def _python(*arguments: str) -> str:
-    import os
-
     path = [str(_HERE.parent), str(_HERE.parent.parent)]
     return subprocess.run(
         [sys.executable, *arguments],
@@ -42,16 +48,27 @@ def _python(*arguments: str) -> str:
     ).stdout  # fmt: skip
 
 
-def _measured(name: str, peer: str) -> float:
+def _measured(name: str, peer: str) -> dict[str, float]:
     from .peers import prepare
     from .workloads import workload
 
     step = prepare(peer, workload(name))
-    before = _status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-    for _ in range(3):
-        step()
-    return (_status("VmHWM") - before) / 1e3
+    forget = Path("/proc/self/clear_refs")
+    before = _status("VmRSS") if forget.exists() else 0
+    if before:
+        forget.write_text("5")  # the peak so far
+    costs = [_cost(step) for _ in range(12)][4:]
+    faults, seconds = (median(column) for column in zip(*costs, strict=True))
+    figures = {"page faults": faults, "ms": seconds * 1e3}
+    if before:
+        figures["MB"] = (_status("VmHWM") - before) / 1e3
+    return figures
+
+
+def _cost(step: Callable[[], object]) -> tuple[float, float]:
+    before, start = getrusage(RUSAGE_SELF).ru_minflt, process_time()
+    step()
+    return getrusage(RUSAGE_SELF).ru_minflt - before, process_time() - start
 
 
 def _status(field: str) -> int:
@@ -62,4 +79,4 @@ def _status(field: str) -> int:
 
 
 if __name__ == "__main__":
-    print(_measured(*sys.argv[1:]))
+    print(json.dumps(_measured(*sys.argv[1:])))

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("playwright.sync_api", reason="browser: playwright is not installed")
+pytest.importorskip(
+    "playwright.sync_api", reason="browser: playwright is not installed"
+)
 pytest.importorskip("jupyterlab", reason="browser: jupyterlab is not installed")
 
 import nbformat

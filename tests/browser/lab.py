@@ -1,8 +1,8 @@
-"""A real JupyterLab in a real Chromium: open a notebook, run it, look, and be told what broke.
+"""A real JupyterLab in a real Chromium: open a notebook, run it, look, hear what broke.
 
-``with lab(folder) as server`` starts JupyterLab on a copy of a folder of notebooks, with
-its own settings, and ends it by its process group. Nothing but that server is reached: a
-request to any other host is refused and counts as an error.
+``with lab(folder, workplace) as server`` starts JupyterLab on a copy of a folder of
+notebooks, with its own settings, and ends it by its process group. Nothing but that
+server is reached: a request to any other host is refused and counts as an error.
 """
 
 import json
@@ -47,7 +47,8 @@ HIDDEN_STATE = """() => {
   return {
     idle: panel.sessionContext.session?.kernel?.status === "idle",
     counts: cells.map((cell) => cell.model.executionCount),
-    waiting: cells.map((cell) => cell.model.executionState).filter((s) => s && s !== "idle").length,
+    waiting: cells.map((cell) => cell.model.executionState)
+      .filter((state) => state && state !== "idle").length,
     errors: outputs.flat().filter((o) => o.output_type === "error")
       .map((o) => `${o.ename}: ${o.evalue}`),
   };
@@ -97,7 +98,9 @@ class Page:
             TimeoutError: if it takes longer.
         """
         begun = time.monotonic()
-        self.tab.evaluate("() => void jupyterapp.commands.execute('notebook:run-all-cells')")
+        self.tab.evaluate(
+            "() => void jupyterapp.commands.execute('notebook:run-all-cells')"
+        )
 
         def over(state: dict[str, Any]) -> bool:
             done = all(state["counts"]) and not state["waiting"]
@@ -114,7 +117,7 @@ class Page:
         return outputs + self._console + refused
 
     def output(self, cell: int) -> Any:
-        """Locate the output area of a code cell, counted from 0; negative from the end."""
+        """Locate the output of a code cell, counted from 0, or backwards from -1."""
         cells = self.tab.locator(".jp-CodeCell .jp-Cell-outputWrapper")
         return cells.nth(cell)
 
@@ -127,7 +130,9 @@ class Page:
             within: part of the page to look in.
         """
         place = within if within is not None else self.tab
-        labelled = place.locator(".widget-slider", has_text=name).locator(".noUi-handle, input")
+        labelled = place.locator(".widget-slider", has_text=name).locator(
+            ".noUi-handle, input"
+        )
         slider = labelled.or_(place.get_by_role("slider", name=name)).first
         slider.focus()
         for key in keys.split():
@@ -145,7 +150,7 @@ class Page:
           const frame = () => new Promise((done) => requestAnimationFrame(done));
           const before = {changed}, start = performance.now();
           {action};
-          while ({changed} === before && performance.now() - start < 5000) await frame();
+          while ({changed} === before && performance.now() < start + 5e3) await frame();
           await frame();
           return performance.now() - start;
         }}"""

@@ -64,10 +64,9 @@ def test_a_step_by_key_button_and_slider_moves_the_graph(server):
     graph.scroll_into_view_if_needed()
     assert "step 0 of 4" == count.inner_text()
 
-    # A click first: JupyterLab takes the focus once when a cell becomes the active one.
-    graph.get_by_role("button", name="forward").first.click()
-    graph.get_by_text("step 1 of 4").wait_for()
     slider.press("ArrowRight")
+    graph.get_by_text("step 1 of 4").wait_for()
+    graph.get_by_role("button", name="forward").first.click()
     graph.get_by_text("step 2 of 4").wait_for()
     slider.press("End")
     graph.get_by_text("step 4 of 4").wait_for()

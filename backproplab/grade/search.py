@@ -1,0 +1,431 @@
+"""Which rule, broken, reproduces the learner's array? Then which two?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..trace import Trace, replay
+from . import factors
+from .breaks import breaks
+from .compare import compare, take_in, tolerance
+from .links import Break, Link, links
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+# The most telling label wins; among equals, the link nearest to what was asked.
+_TELLING = {
+    label: tier
+    for tier, labels in enumerate(
+        (
+            ("transposed",),
+            ("keepdims",),
+            ("no-batch-sum",),
+            ("statistics-constant",),
+            ("sign",),
+            ("mean-not-sum",),
+            ("sum-not-mean",),
+            ("path-missing", "overwritten"),
+            ("local-factor-missing",),
+            ("upstream-missing",),
+            ("constant-factor",),
+            ("factor-substituted",),
+            ("wrong-operand",),
+            ("wrong-node",),
+        )
+    )
+    for label in labels
+}
+_LAST = len(_TELLING)
+_DIRECTIONS = 2
+_FIT = 1e-3  # how well a factor is measured before it is made exact, in float32
+# Digits that an answer must hold before one, or two, of many breaks can explain it.
+_DIGITS_FOR_ANY, _DIGITS_FOR_TWO = 5.0, 10.0
+_MOST_COST = 3
+_MOST_CHECKS = 40
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Explanation:
+    """Breaks which together give the learner's array; smaller ``rank`` is better."""
+
+    breaks: tuple[Break, ...]
+    rank: tuple[float, ...]
+
+
+@dataclass(slots=True, eq=False)
+class _Candidate:
+    """A break, and what it adds to random projections of the answer."""
+
+    made: Break
+    effect: np.ndarray  # one number a direction
+    change: np.ndarray  # what the link sends, broken minus sound
+    cross: np.ndarray | None = field(default=None)  # one row a direction
+
+
+class Search:
+    """One answer, and the backward pass that it should have come from.
+
+    Backward is linear: what a change at one link adds to a random projection of the
+    answer is one dot product with a tangent pushed forward from the asked record.
+
+    Args:
+        run: the recorded run.
+        name: the record whose gradient was asked for.
+        got: the answer.
+        given: gradients by name from which the learner started.
+        seconds: how long may be searched.
+    """
+
+    def __init__(
+        self, run: Trace, name: str, got: Any, given: Mapping[str, Any], seconds: float
+    ) -> None:
+        self.run, self.name = run, run[name].name
+        self.t = run[name].id
+        self.until = perf_counter() + seconds
+        self.given = dict(_usable(run, self.t, given))
+        self.grads = self.backward(())
+        self.want = self.grads.get(self.t, np.asarray(run[name].grad))
+        self.got = np.asarray(take_in(got)[0], float)
+        rng = np.random.default_rng(0)
+        self.directions = [rng.normal(size=self.want.shape) for _ in range(_DIRECTIONS)]
+
+    def backward(self, broken: Iterable[Break]) -> dict[int, np.ndarray]:
+        """Walk back over the run with some rules broken."""
+        at = {(b.link.output, k): b for b in broken for k in b.link.ks}
+        whole = {b.link.x: b for b in broken if not b.link.ks}
+        now: dict[int, np.ndarray] = {}
+
+        def visit(i: int, g: np.ndarray) -> np.ndarray:
+            if i in whole:
+                g = whole[i].link.fit(whole[i].sends(g))
+            now[i] = self.given.get(i, g)
+            return now[i]
+
+        def edge(output: int, k: int, x: int, c: np.ndarray) -> np.ndarray:
+            b = at.get((output, k))
+            if b is None:
+                return c
+            if k != b.link.ks[0]:
+                return np.zeros_like(c)
+            sent = b.link.fit(b.sends(now[output]))
+            return np.full(c.shape, np.nan) if sent is None else sent
+
+        return replay.backward(self.run, replay.seeds(self.run), visit, edge, self.t)
+
+    @cached_property
+    def links(self) -> list[Link]:
+        """The links through which the answer came, nearest to it first."""
+        found = links(self.run, self.grads, self.t)
+        found = [m for m in found if m.x in self.tangents[0]]
+        return sorted(found, key=lambda m: (self.distance(m.x), m.x, len(m.ks)))
+
+    @cached_property
+    def tangents(self) -> list[dict[int, np.ndarray]]:
+        """How each record moves when the asked one moves in a random direction."""
+        return [
+            replay.tangents(self.run, self.t, r, set(self.given))
+            for r in self.directions
+        ]
+
+    @cached_property
+    def digits(self) -> float:
+        """How much an answer says: the decimal digits in its different entries."""
+        size = float(np.max(np.abs(self.got), initial=0))
+        if not size:
+            return 0.0
+        entries = np.unique(np.abs(self.got)[self.got != 0])[:64] / size
+        most = -np.log10(tolerance(self.want.dtype))
+        for power in range(2, 16):
+            whole = entries * 2.0**power * (size / 2.0 ** np.floor(np.log2(size)))
+            if np.array_equal(whole, np.round(whole)):
+                most = min(most, 0.3 * power)
+                break
+        return float(most * len(entries))
+
+    @cached_property
+    def off(self) -> np.ndarray:
+        """Random projections of how far the answer is from the truth."""
+        return np.array([np.vdot(r, self.got - self.want) for r in self.directions])
+
+    @cached_property
+    def noise(self) -> float:
+        """What rounding may add to such a projection."""
+        size = float(np.linalg.norm(self.want)) + float(np.linalg.norm(self.got))
+        return 50 * tolerance(self.want.dtype) * size + 1e-300
+
+    def matches(self, array: Any) -> bool:
+        """Whether the answer is this array."""
+        if array is None or not np.isfinite(array).all():
+            return False
+        if self.digits < _DIGITS_FOR_ANY and self.want.dtype == np.float32:
+            scale = float(np.max(np.abs(array), initial=0))
+            return bool(np.allclose(self.got, array, rtol=0, atol=4e-6 * scale))
+        return compare(self.got, np.asarray(array, self.want.dtype)).ok
+
+    def reproduces(self, *broken: Break) -> bool:
+        """Whether these breaks, in a full backward pass, give the answer."""
+        return self.matches(self.backward(broken).get(self.t))
+
+    # One broken rule.
+
+    def singles(self) -> list[Explanation]:
+        """All single breaks that explain the answer, most telling first."""
+        found = [self._explained(b) for b in self._multiples()]
+        for c in self._others():
+            near = np.all(np.abs(c.effect - self.off) <= self.noise)
+            if near and self.reproduces(c.made):
+                found.append(self._explained(c.made))
+        found += [self._explained(b, *more) for b, *more in self._several()]
+        return _unique(sorted(found, key=lambda e: e.rank))
+
+    def _explained(self, b: Break, *more: Break) -> Explanation:
+        return Explanation((b, *more), self._rank(b))
+
+    def _multiples(self) -> Iterator[Break]:
+        close = _FIT if self.want.dtype != np.float64 else 1e-7
+        for link in self.links:
+            unit = self._effect(link, link.sent)
+            k = int(np.argmax(np.abs(unit)))
+            if abs(unit[k]) <= self.noise:
+                continue
+            c = 1 + self.off[k] / unit[k]
+            if np.any(np.abs((c - 1) * unit - self.off) > self.noise):
+                continue
+            b = factors.named(link, float(c), close)
+            if b is None or b.factor is None:
+                continue
+            if self.digits < 2 * _DIGITS_FOR_ANY and not factors.is_nice(b.factor or 1):
+                continue
+            if self.reproduces(b):
+                yield b
+
+    def _others(self) -> Iterator[_Candidate]:
+        """Every other break, with its effect; few of them where the answer says little."""
+        for link in self.links:
+            for b in breaks(link):
+                if b.cost == 0 or self.digits >= _DIGITS_FOR_ANY:
+                    c = self._candidate(b)
+                    if c is not None:
+                        yield c
+            if perf_counter() > self.until:
+                return
+
+    def _candidate(self, b: Break) -> _Candidate | None:
+        sent = b.link.fit(b.sends(b.link.g))
+        if sent is None or not np.isfinite(sent).all():
+            return None
+        change = sent - b.link.sent
+        if np.max(np.abs(change), initial=0) <= 1e-9 * np.max(np.abs(sent), initial=0):
+            return None
+        return _Candidate(b, self._effect(b.link, change), change)
+
+    def _effect(self, link: Link, change: np.ndarray) -> np.ndarray:
+        return np.array([np.vdot(t[link.x], change) for t in self.tangents])
+
+    def _several(self) -> Iterator[tuple[Break, ...]]:
+        """One misconception at several links: one contribution kept, all statistics."""
+        by_input: dict[int, list[Link]] = {}
+        for m in self.links:
+            if len(m.ks) == 1:
+                by_input.setdefault(m.x, []).append(m)
+        for x, group in by_input.items():
+            for kept in group if len(group) > 1 else ():
+                name = self.run[x].name
+                why = (
+                    f"{name} is used in {len(group)} places and their contributions "
+                    f"add; only the one from {kept.out} is kept."
+                )
+                lost = [
+                    factors.multiple("path-missing", m, 0.0, why)
+                    for m in group
+                    if m is not kept
+                ]
+                if self.reproduces(*lost):
+                    yield factors.multiple("overwritten", kept, 1.0, why), *lost
+        held = [m for m in self.links if len(m.ks) == 1 and factors.is_statistic(m)]
+        if 2 <= len(held) <= 12:
+            held.sort(key=lambda m: -float(np.abs(self._effect(m, m.sent)).max()))
+            names = " and ".join(dict.fromkeys(m.out for m in held))
+            why = f"{names} are held constant, but they depend on {held[0].into}."
+            lost = [factors.multiple("statistics-constant", m, 0.0, why) for m in held]
+            if self.reproduces(*lost):
+                yield tuple(lost)
+
+    def _rank(self, b: Break) -> tuple[float, ...]:
+        tier, distance = _TELLING[b.label], self.distance(b.link.x)
+        if b.label == "constant-factor":
+            assert b.factor is not None
+            if not factors.is_nice(b.factor):
+                tier = _LAST
+            elif b.link.ks and factors.is_own(b.link, b.factor):
+                distance = 0
+        contributions = len(factors.uses(b.link))
+        second = b.label == "overwritten" and contributions < 3
+        return tier, distance, second, b.cost, not b.link.ks
+
+    def distance(self, x: int) -> int:
+        """Links from the asked record up to record ``x``."""
+        return self._far.get(x, len(self.run))
+
+    @cached_property
+    def _far(self) -> dict[int, int]:
+        far = {self.t: 0}
+        for r in self.run.records[self.t :]:
+            near = [far[i] for i in r.inputs if i in far]
+            if near and r.id != self.t:
+                far[r.id] = min(near) + 1
+        return far
+
+    # Two broken rules.
+
+    def pairs(self) -> list[Explanation]:
+        """The pairs that explain the answer, the least far-fetched first.
+
+        The earlier break in the backward pass is carried down once; for the later one
+        the change that it meets costs one more dot product.
+        """
+        if self.digits < _DIGITS_FOR_TWO:
+            return []
+        candidates = self._for_pairs()
+        if not candidates:
+            return []
+        effects = np.array([c.effect for c in candidates])
+        costs = np.array([c.made.cost for c in candidates])
+        sources: dict[int, list[int]] = {}
+        for i, c in enumerate(candidates):
+            sources.setdefault(c.made.link.output, []).append(i)
+        blocks = {s: self._block(candidates, at) for s, at in sources.items()}
+        found: list[Explanation] = []
+        for i in np.argsort(costs, kind="stable"):
+            if perf_counter() > self.until:
+                break
+            if found and costs[i] > found[0].rank[0]:
+                break
+            total = effects[i] + effects + self._crossed(candidates, i, sources, blocks)
+            near = np.all(np.abs(total - self.off) <= self.noise, axis=1)
+            near &= costs + costs[i] <= _MOST_COST
+            for j in np.flatnonzero(near)[:_MOST_CHECKS]:
+                one, two = candidates[i].made, candidates[j].made
+                if _apart(one.link, two.link) and self.reproduces(one, two):
+                    found.append(self._pair(one, two))
+            found.sort(key=lambda e: e.rank)
+        return _unique(found)
+
+    def _pair(self, one: Break, two: Break) -> Explanation:
+        """Two breaks, in the order of the backward pass."""
+        one, two = sorted((one, two), key=lambda b: -b.link.output)
+        ranks = zip(self._rank(one), self._rank(two), strict=True)
+        return Explanation((one, two), (one.cost + two.cost, *map(sum, ranks)))
+
+    def _for_pairs(self) -> list[_Candidate]:
+        found = []
+        for link in self.links:
+            made = [b for b in breaks(link) if b.cost <= 2]
+            for b in [*factors.usual(link), *made]:
+                c = self._candidate(b)
+                if c is not None:
+                    found.append(c)
+            if perf_counter() > self.until:
+                break
+        return found
+
+    def _block(self, candidates: list[_Candidate], at: list[int]) -> Any:
+        """For the candidates at one source: what a change of its g does, as rows.
+
+        Returns:
+            an array (directions, candidates, g.size), and the places of those whose
+            adjoint is not at hand, which must be computed anew each time.
+        """
+        rows, anew = [], []
+        for n, i in enumerate(at):
+            b = candidates[i].made
+            row = self._adjoint(b)
+            if row is None:
+                anew.append(n)
+                row = np.zeros((_DIRECTIONS, np.size(b.link.g)))
+            rows.append(row)
+        return np.stack(rows, axis=1), anew
+
+    def _adjoint(self, b: Break) -> np.ndarray | None:
+        link = b.link
+        found = []
+        for t in self.tangents:
+            sound = link.push(t[link.x])
+            if sound is None:
+                return None
+            if b.steady:
+                found.append(-sound)
+                continue
+            if b.factor is not None:
+                found.append((b.factor - 1) * sound)
+                continue
+            moved = None if b.back is None else b.back(t[link.x])
+            if moved is None or np.shape(moved) != np.shape(sound):
+                return None
+            found.append(moved - sound)
+        return np.stack([np.ravel(f) for f in found])
+
+    def _crossed(
+        self,
+        candidates: list[_Candidate],
+        i: int,
+        sources: dict[int, list[int]],
+        blocks: dict[int, Any],
+    ) -> np.ndarray:
+        """What each candidate adds because candidate i changed the gradient it meets."""
+        cross = np.zeros((len(candidates), _DIRECTIONS))
+        first = candidates[i]
+        moved = replay.backward(
+            self.run,
+            {first.made.link.x: first.change},
+            visit=lambda r, g: np.zeros_like(g) if r in self.given else g,
+            down_to=self.t,
+        )
+        for source, dg in moved.items():
+            if source not in sources or source in self.given:
+                continue
+            rows, anew = blocks[source]
+            at = sources[source]
+            with np.errstate(all="ignore"):
+                cross[at] = (rows @ np.ravel(np.asarray(dg, float))).T
+            for n in anew:
+                cross[at[n]] = self._anew(candidates[at[n]], dg)
+        return cross
+
+    def _anew(self, c: _Candidate, dg: np.ndarray) -> np.ndarray:
+        link = c.made.link
+        g = link.g + dg
+        sent, sound = link.fit(c.made.sends(g)), link.fit(link.pull(g))
+        if sent is None or sound is None:
+            return np.full(_DIRECTIONS, np.inf)
+        return self._effect(link, sent - sound) - c.effect
+
+
+def _usable(
+    run: Trace, t: int, given: Mapping[str, Any]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Given gradients that can stand in for the run's own."""
+    for name, value in given.items():
+        if name in run and run[name].id != t:
+            array, _ = take_in(value)
+            if array is not None and array.shape == run[name].shape:
+                if np.isfinite(array).all():
+                    yield run[name].id, array
+
+
+def _apart(one: Link, two: Link) -> bool:
+    """Whether two links can both be broken: they are not one and the same."""
+    return one.output != two.output or not set(one.ks) & set(two.ks)
+
+
+def _unique(found: list[Explanation]) -> list[Explanation]:
+    seen: dict[Any, Explanation] = {}
+    for e in found:
+        seen.setdefault(tuple((b.label, b.link.where) for b in e.breaks[:2]), e)
+    return list(seen.values())
