@@ -102,7 +102,7 @@ class Run:
                 for y, g in zip(self.outputs, gs, strict=True)
                 if g is not None and isinstance(y, Node) and y._id in self.within
             ],
-            lambda t, g: found.__setitem__(t._id, g),
+            lambda t, g, _ours: found.__setitem__(t._id, g),
             retain=reuse or self.outside,
             higher=self._higher(gs),
             within=self.within,

@@ -76,6 +76,10 @@ class Symbol:
     dtype = property(lambda self: np.asarray(self.value).dtype)
     T = property(lambda self: np.transpose(self))
 
+    if TYPE_CHECKING:  # written below, for all operators at once
+        __add__: Any
+        __mul__: Any
+
     def within(self, rank: int) -> str:
         """The formula, in parentheses where it stands in something tighter."""
         if self.rank == _RELATION and rank > _RELATION:
@@ -231,13 +235,16 @@ def sent(
     static = {**static, "saved": None} if op.saves else static
     if op.vjp is None and op.pullbacks[k] is None:
         return lift(0)
+    if op.kind == "elementwise":
+        slope = partial(op, k, y, inputs, static)
+        return _product(g, slope, np.multiply(g.value, slope.value))
 
     def run() -> Any:
         if op.vjp is not None:
             return op.vjp(g, y, *inputs, wrt=[k], **static)[k]
         return op.pullbacks[k](g, y, *inputs, **static)
 
-    written = _tried(run)
+    written = _tried(run, longest=_LONGEST + 2 * len(g.tex))
     if written is None:
         jacobian = rf"\frac{{\partial {y.tex}}}{{\partial {inputs[k].tex}}}"
         tex = rf"\left({jacobian}\right)^{{\!\top}} {g.within(_PRODUCT)}"
@@ -245,7 +252,9 @@ def sent(
     return written
 
 
-def _tried(run: Callable[[], Any], value: Any = None) -> Symbol | None:
+def _tried(
+    run: Callable[[], Any], value: Any = None, longest: int = _LONGEST
+) -> Symbol | None:
     """What a rule gives on symbols, if that can be read and is not another number."""
     try:
         with np.errstate(all="ignore"):
@@ -256,7 +265,7 @@ def _tried(run: Callable[[], Any], value: Any = None) -> Symbol | None:
             return None
     except Exception:  # a rule may ask more of an array than a symbol can answer
         return None
-    return None if out.opaque or len(out.tex) > _LONGEST else out
+    return None if out.opaque or len(out.tex) > longest else out
 
 
 # Writing.
@@ -264,6 +273,8 @@ def _tried(run: Callable[[], Any], value: Any = None) -> Symbol | None:
 
 def _write(name: str, a: list[Symbol], value: Any) -> Symbol:
     writer = _WRITERS.get(name)
+    if np.ndim(value) == 0 and all(_number(s) is not None for s in a):
+        return lift(float(value))._with(value)
     if writer is not None:
         out = writer(*a, value)
     elif name in _RELATIONS:
@@ -290,6 +301,8 @@ def _named(name: str, args: Any, value: Any, *, opaque: bool = True) -> Symbol:
 def _cases(condition: Any, x: Symbol, y: Symbol, value: Any) -> Symbol:
     if not isinstance(condition, Symbol):
         condition = lift(condition)
+    if (decided := _number(condition)) is not None:
+        return (x if decided else y)._with(value)
     if _is(y, 0):
         out = _product(condition, x, value)
     else:
@@ -306,6 +319,8 @@ def _sum(x: Symbol, y: Symbol, value: Any) -> Symbol:
         return _difference(x, y._minus, value)
     if x._minus is not None:
         return _difference(y, x._minus, value)
+    if x.tex == y.tex:
+        return _product(lift(2), x, value)
     return Symbol(f"{x.within(_SUM)} + {y.within(_SUM)}", value, _SUM)
 
 
@@ -342,9 +357,8 @@ def _product(x: Symbol, y: Symbol, value: Any) -> Symbol:
         before = powers[base.tex][1] if base.tex in powers else 0
         powers[base.tex] = (base, before + exponent)
     factors = tuple(powers.values())
-    pieces = [
-        _power_of(base, n, len(factors) > 1 or number != 1) for base, n in factors
-    ]
+    least = _FRACTION if len(factors) > 1 else _PRODUCT if number != 1 else _RELATION
+    pieces = [_power_of(base, n, least) for base, n in factors]
     if number == 0:
         return lift(0.0)._with(value)
     tex = pieces[0] if len(pieces) == 1 else ""
@@ -362,10 +376,8 @@ def _product(x: Symbol, y: Symbol, value: Any) -> Symbol:
     return out
 
 
-def _power_of(base: Symbol, n: int, in_product: bool) -> str:
-    if n != 1:
-        return f"{base.within(_ATOM)}^{{{n}}}"
-    return base.within(_FRACTION if in_product else _RELATION)
+def _power_of(base: Symbol, n: int, least: int = _RELATION) -> str:
+    return f"{base.within(_ATOM)}^{{{n}}}" if n != 1 else base.within(least)
 
 
 def _quotient(x: Symbol, y: Symbol, value: Any) -> Symbol:
@@ -375,12 +387,9 @@ def _quotient(x: Symbol, y: Symbol, value: Any) -> Symbol:
         return _negative(_quotient(x._minus, y, value), value)
     if y._minus is not None:
         return _negative(_quotient(x, y._minus, value), value)
-    if x._factors and y._factors and not (x._factors[1] or y._factors[1]):
-        return lift(x._factors[0] / y._factors[0])._with(value)
-    if x._factors and not x._factors[1]:
-        inverse = 1 / x._factors[0] if x._factors[0] else 0.0
-        if 1 < inverse < 1000 and inverse == int(inverse):
-            x, y = lift(1), _product(lift(inverse), y, y.value)
+    inverse = 1 / (_number(x) or np.inf)
+    if 1 < inverse < 1000 and inverse == int(inverse):
+        x, y = lift(1), _product(lift(inverse), y, y.value)
     above, below = x.within(_BIG_SUM), y.within(_BIG_SUM)
     return Symbol(rf"\frac{{{above}}}{{{below}}}", value, _FRACTION)
 
@@ -390,18 +399,21 @@ def _power(x: Symbol, y: Symbol, value: Any) -> Symbol:
         return x._with(value)
     if _is(y, 0.5):
         return Symbol(rf"\sqrt{{{x.tex}}}", value)
-    n = y._factors[0] if y._factors and not y._factors[1] else 0
-    if n == int(n) and n > 1 and x._factors is None and x._minus is None:
-        out = Symbol(_power_of(x, int(n), False), value, _POWER)
+    n = _number(y) or 0.0
+    if n > 1 and n == int(n) and x._factors is None and x._minus is None:
+        out = Symbol(_power_of(x, int(n)), value, _POWER)
         out._factors = (1.0, ((x, int(n)),))
         return out
     return Symbol(f"{x.within(_ATOM)}^{{{y.within(_SUM)}}}", value, _POWER)
 
 
 def _matrix_product(x: Symbol, y: Symbol, value: Any) -> Symbol:
-    # The minus of a factor stays inside: order matters to the eye as well.
-    tex = rf"{x.within(_PRODUCT)}\,{y.within(_PRODUCT)}"
-    return Symbol(tex, value, _PRODUCT)
+    def factor(s: Symbol) -> str:
+        # Element by element first, then row by column: the order must be seen.
+        by_element = s._factors is not None and len(s._factors[1]) > 1
+        return s.within(_FRACTION if by_element else _PRODUCT)
+
+    return Symbol(rf"{factor(x)}\,{factor(y)}", value, _PRODUCT)
 
 
 def _template(text: str, rank: int = _ATOM) -> Any:
@@ -470,8 +482,16 @@ def _escaped(name: str) -> str:
     return name.replace("_", r"\_")
 
 
+def _number(s: Symbol) -> float | None:
+    """The number that a symbol writes; None where it writes a variable."""
+    if s._minus is not None:
+        number = _number(s._minus)
+        return None if number is None else -number
+    return s._factors[0] if s._factors is not None and not s._factors[1] else None
+
+
 def _is(s: Symbol, number: float) -> bool:
-    return s._factors == (float(number), ())
+    return _number(s) == number
 
 
 def _value(x: Any) -> Any:

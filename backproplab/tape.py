@@ -191,6 +191,7 @@ def apply(op: "Primitive", inputs: tuple[Any, ...], static: dict[str, Any]) -> A
 
 
 _nothing: dict[str, Any] = {}
+_LARGE = 4096  # bytes from which copying costs more than asking who holds an array
 _FIRST, _SECOND, _BOTH = (0,), (1,), (0, 1)
 
 
@@ -259,7 +260,7 @@ def unchanged(g: Any, *_inputs: Any, **_static: Any) -> Any:
 
 def backward(
     seeds: Iterable[tuple[Any, Any]],
-    sink: Callable[[Any, Any], None],
+    sink: Callable[[Any, Any, bool], None],
     *,
     retain: bool = False,
     higher: bool = False,
@@ -271,7 +272,7 @@ def backward(
 
     Args:
         seeds: pairs of a node and its incoming gradient.
-        sink: called with each leaf and its gradient.
+        sink: called with each leaf, its gradient, and whether nobody else holds it.
         retain: keep what the rules need for another pass.
         higher: hand the rules tensors, so that the gradients have gradients.
         within: for each id to visit, the positions of the inputs to follow; None follows
@@ -282,25 +283,26 @@ def backward(
     """
     plugs = _mode.get().plugs
     changed = _Change.latest
-    waiting: dict[int, list[Any]] = {}  # id -> [node, gradient so far]
+    alone = not plugs and not higher
+    waiting: dict[int, list[Any]] = {}  # id -> [node, gradient so far, is it ours alone]
     queue: list[int] = []  # a heap of -id: the youngest comes first
     for node, g in seeds:
         if node._id in waiting:
             waiting[node._id][1] = waiting[node._id][1] + g
         else:
-            waiting[node._id] = [node, g]
+            waiting[node._id] = [node, g, False]
             heappush(queue, -node._id)
     while queue:
         i = -heappop(queue)
-        node, g = waiting.pop(i)
+        node, g, ours = waiting.pop(i)
         if node._extra is not None:
-            g = _run_hooks(node, g)
+            g, ours = _run_hooks(node, g), False
         if plugs:
             for plug in plugs:
                 plug.arrive(node, g)
         edges = node._edges if within is None else within[i]
         if not edges:
-            sink(node, g)
+            sink(node, g, ours)
             continue
         op, inputs, values, static = node._op, node._inputs, node._values, node._static
         if inputs is None:
@@ -313,10 +315,11 @@ def backward(
             if op.saves:
                 static = {**static, "saved": None}
         pullbacks, form = op.pullbacks, node._form
+        together: Any = ()
         if op.vjp is not None:
             together = op.vjp(g, y, *values, wrt=edges, **static)
         for k in edges:
-            x = inputs[k]
+            x, ours = inputs[k], False
             if op.vjp is not None:
                 rule, c = None, together[k]
             elif (rule := pullbacks[k]) is unchanged:
@@ -329,15 +332,20 @@ def backward(
                 like = x._data
                 if c.shape != like.shape or c.dtype != like.dtype:
                     c = fit(c, like)
+                if alone and c.nbytes > _LARGE:
+                    ours = _is_new(c, g, values, together)
             if plugs:
                 for plug in plugs:
                     c = plug.edge(node, k, c)
             j = x._id
             if (entry := waiting.get(j)) is None:
-                waiting[j] = [x, c]
+                waiting[j] = [x, c, ours]
                 heappush(queue, -j)
+            elif entry[2]:
+                entry[1] += c  # large, and nobody else holds it
             else:
                 entry[1] = entry[1] + c
+                entry[2] = alone and c.nbytes > _LARGE
         if not retain:
             node._inputs = node._values = node._static = None
 
@@ -358,6 +366,14 @@ def ancestors(nodes: Iterable[Any], since: int = 0) -> list[Any]:
             raise _freed(node)
         stack += [node._inputs[k] for k in node._edges]
     return [found[i] for i in sorted(found)]
+
+
+def _is_new(c: Any, g: Any, values: Any, together: Any) -> bool:
+    """Whether a rule made this array for this edge alone."""
+    if type(c) is not np.ndarray or c.base is not None or c is g:
+        return False
+    held = [a for a in (*values, *together) if a is c]
+    return len(held) == (1 if together else 0)
 
 
 @contextmanager

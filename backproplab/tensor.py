@@ -354,9 +354,12 @@ def _copied(data: Any, requires_grad: bool, name: str | None, grad: Any) -> Tens
     return out
 
 
-def _accumulate(leaf: Any, g: Any) -> None:
+def _accumulate(leaf: Any, g: Any, ours: bool) -> None:
     if leaf._edges is not None:
-        leaf.grad = np.array(g) if leaf.grad is None else leaf.grad + g
+        if leaf.grad is not None:
+            leaf.grad = leaf.grad + g
+        else:
+            leaf.grad = g if ours else np.array(g)
 
 
 def _plain(x: Any) -> Any:

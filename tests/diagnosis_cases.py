@@ -99,35 +99,36 @@ def chain(leaf):
     z = x * w
     a = z + b
     y = bp.tanh(a)
-    s = bp.exp(y)
-    e = s * y
+    s = bp.sin(y)
+    p = y * w
+    e = s * p
     return e
 
 
 c = "chain"
-single(c, "w", "local-factor-missing", "y<-a", lambda v: v.dy * v.x)
-single(c, "w", "wrong-operand", "z<-w", lambda v: v.dz * v.w)
-single(c, "w", "local-factor-missing", "z<-w", lambda v: v.dz)
+single(c, "w", "local-factor-missing", "y<-a", lambda v: v.dy * v.x + v.dp * v.y)
+single(c, "w", "wrong-operand", "z<-w", lambda v: v.dz * v.w + v.dp * v.y)
+single(c, "w", "local-factor-missing", "z<-w", lambda v: v.dz + v.dp * v.y)
 single(c, "x", "upstream-missing", "z<-x", lambda v: v.w)
 single(c, "a", "upstream-missing", "y<-a", lambda v: 1 - v.y**2)
 single(c, "a", "factor-substituted", "y<-a", lambda v: v.dy * (1 + v.y**2))
 single(c, "a", "factor-substituted", "y<-a", lambda v: v.dy * (1 - v.y))
 single(c, "a", "factor-substituted", "y<-a", lambda v: v.dy * v.y * (1 - v.y))
-single(c, "y", "path-missing/overwritten", "s<-y e<-y", lambda v: v.de * v.s)
-single(c, "y", "local-factor-missing", "s<-y", lambda v: v.de * v.s + v.ds)
-single(c, "y", "sign", "s<-y", lambda v: v.de * v.s - v.ds * v.s)
+single(c, "y", "path-missing/overwritten", "s<-y e<-s p<-y", lambda v: v.dp * v.w)
+single(c, "y", "local-factor-missing", "s<-y", lambda v: v.dp * v.w + v.ds)
+single(c, "y", "sign", "s<-y", lambda v: v.dp * v.w - v.ds * np.cos(v.y))
 single(c, "b", "sign", "a<-b", lambda v: -v.db)
 double(
     c, "w", ("local-factor-missing", "y<-a"), ("wrong-operand", "z<-w"),
-    lambda v: v.dy * v.w,
+    lambda v: v.dy * v.w + v.dp * v.y,
 )  # fmt: skip
 double(
-    c, "a", ("path-missing/overwritten", "e<-y s<-y"), ("factor-substituted", "y<-a"),
-    lambda v: v.ds * v.s * (1 - v.y),
+    c, "a", ("path-missing/overwritten", "p<-y s<-y"), ("factor-substituted", "y<-a"),
+    lambda v: v.ds * np.cos(v.y) * (1 - v.y),
 )  # fmt: skip
 double(
     c, "x", ("local-factor-missing", "s<-y"), ("local-factor-missing", "y<-a"),
-    lambda v: (v.de * v.s + v.ds) * v.w,
+    lambda v: (v.dp * v.w + v.ds) * v.w,
 )  # fmt: skip
 
 
@@ -154,7 +155,9 @@ single(c, "p", "sign", "t<-s s<-p", lambda v: v.dr * v.q + v.dq + v.dt * np.cos(
 single(c, "p", "factor-substituted", "s<-p", lambda v: v.dr * v.q + v.dq + v.ds * np.sin(v.p))
 single(c, "a", "wrong-operand", "p<-a", lambda v: v.dp * v.a)
 single(c, "a", "wrong-operand", "p<-a", lambda v: v.dp * v.q)
-single(c, "b", "wrong-node", "a", lambda v: v.dp * v.b)
+single(c, "b", "wrong-node/wrong-operand", "a p<-b", lambda v: v.dp * v.b)
+single(c, "q", "wrong-node", "p", lambda v: v.dp)
+single(c, "r", "wrong-node", "t", lambda v: v.t)
 single(c, "k", "no-batch-sum", "k q<-k", lambda v: v.dq)
 single(c, "k", "mean-not-sum", "q<-k k", lambda v: v.dq.mean(0))
 single(c, "k", "keepdims", "k", lambda v: v.dq.sum(0, keepdims=True))
@@ -283,7 +286,7 @@ single(c, "counts_sum_inv", "mean-not-sum", "probs<-counts_sum_inv", lambda v: (
 single(c, "counts_sum", "sign", "counts_sum_inv<-counts_sum", lambda v: v.dcounts_sum_inv * v.counts_sum**-2.0)
 single(c, "counts_sum", "factor-substituted", "counts_sum_inv<-counts_sum", lambda v: -v.dcounts_sum_inv * v.counts_sum**-1.0)
 single(c, "counts", "statistics-constant/path-missing", "counts_sum<-counts probs<-counts_sum_inv", lambda v: v.dprobs * v.counts_sum_inv)
-single(c, "logits", "statistics-constant/path-missing", "counts_sum<-counts probs<-counts_sum_inv counts_sum_inv<-counts_sum", lambda v: v.dprobs * v.counts_sum_inv * v.counts)
+single(c, "logits", "statistics-constant/path-missing", "counts_sum<-counts probs<-counts_sum_inv counts_sum_inv<-counts_sum logit_max<-logits", lambda v: v.dprobs * v.counts_sum_inv * v.counts)
 single(c, "norm_logits", "local-factor-missing", "counts<-norm_logits", lambda v: v.dcounts)
 single(c, "norm_logits", "wrong-operand/factor-substituted", "counts<-norm_logits", lambda v: v.dcounts * v.norm_logits)
 single(c, "w", "transposed", "w logits<-w", lambda v: v.dlogits.T @ v.h)
@@ -291,10 +294,10 @@ single(c, "w", "local-factor-missing", "logprobs<-probs", lambda v: _from_probs(
 double(
     c, "w", ("local-factor-missing", "logprobs<-probs"),
     ("statistics-constant/path-missing", "counts_sum<-counts probs<-counts_sum_inv counts_sum_inv<-counts_sum"),
-    lambda v: v.h.T @ (v.dlogprobs * v.counts_sum_inv * v.counts),
+    lambda v: _from_probs(v, v.dlogprobs, through_sum=False),
 )  # fmt: skip
 double(
-    c, "counts", ("sign", "counts_sum_inv<-counts_sum"), ("local-factor-missing", "logprobs<-probs"),
+    c, "counts", ("sign", "counts_sum_inv<-counts_sum counts_sum<-counts"), ("local-factor-missing", "logprobs<-probs"),
     lambda v: v.dlogprobs * v.counts_sum_inv
     + (v.dlogprobs * v.counts).sum(1, keepdims=True) * v.counts_sum**-2.0,
 )  # fmt: skip
@@ -304,10 +307,12 @@ double(
 )  # fmt: skip
 
 
-def _from_probs(v, dprobs):
+def _from_probs(v, dprobs, through_sum=True):
     dcounts = dprobs * v.counts_sum_inv
-    dsum = -(dprobs * v.counts).sum(1, keepdims=True) * v.counts_sum**-2.0
-    dnorm = (dcounts + dsum) * v.counts
+    if through_sum:
+        dsum = -(dprobs * v.counts).sum(1, keepdims=True) * v.counts_sum**-2.0
+        dcounts = dcounts + dsum
+    dnorm = dcounts * v.counts
     dlogits = dnorm - (v.logits == v.logit_max) * dnorm.sum(1, keepdims=True)
     return v.h.T @ dlogits
 
@@ -353,12 +358,12 @@ single(c, "gamma", "mean-not-sum", "gamma scaled<-gamma", lambda v: (v.dscaled *
 single(c, "var_inv", "no-batch-sum", "var_inv raw<-var_inv", lambda v: v.draw * v.diff)
 single(c, "x", "statistics-constant", "var<-diff2 raw<-var_inv diff2<-diff divide_2<-sum_2 sum_2<-diff2 var_inv<-add_1", lambda v: _bn(v, with_var=False))
 single(c, "x", "statistics-constant", "mean<-x mean<-sum_1 sum_1<-x diff<-mean", lambda v: _bn(v, with_mean=False))
-single(c, "x", "statistics-constant", "mean<-x mean<-sum_1 sum_1<-x diff<-mean var<-diff2 raw<-var_inv diff2<-diff var_inv<-var", lambda v: _bn(v, with_mean=False, with_var=False))
+single(c, "x", "statistics-constant", "mean<-x mean<-sum_1 sum_1<-x diff<-mean var<-diff2 sum_2<-diff2 raw<-var_inv diff2<-diff var_inv<-var", lambda v: _bn(v, with_mean=False, with_var=False))
 single(c, "diff", "statistics-constant/path-missing/overwritten", "diff2<-diff raw<-diff raw<-var_inv sum_2<-diff2 var<-sum_2", lambda v: v.draw * v.var_inv)
 single(c, "diff", "constant-factor", "diff2<-diff", lambda v: v.draw * v.var_inv + v.diff * v.ddiff2)
-single(c, "diff2", "sum-not-mean/constant-factor", "var<-sum_2", lambda v: np.ones_like(v.diff2) * v.dvar)
-single(c, "x", "factor-substituted/constant-factor", "var_inv<-add_1 var_inv<-var", lambda v: _bn(v, half=1.0))
-single(c, "diff2", "constant-factor", "var<-sum_2", lambda v: np.ones_like(v.diff2) * v.dvar / 6)
+single(c, "diff2", "sum-not-mean/constant-factor/local-factor-missing", "var<-sum_2", lambda v: np.ones_like(v.diff2) * v.dvar)
+single(c, "x", "factor-substituted/constant-factor", "var_inv<-add_1 add_1<-var var<-sum_2 sum_2<-diff2 diff2<-diff", lambda v: _bn(v, half=1.0))
+single(c, "diff2", "constant-factor", "var<-sum_2 sum_2<-diff2", lambda v: np.ones_like(v.diff2) * v.dvar / 6)
 single(c, "y", "local-factor-missing", "out<-y", lambda v: v.dout)
 single(c, "beta", "local-factor-missing", "out<-y", lambda v: v.dout.sum(0))
 double(
@@ -456,7 +461,7 @@ single(c, "s", "factor-substituted", "p<-s", lambda v: v.dp * v.p * (1 - v.p))
 single(c, "s", "local-factor-missing", "p<-s", lambda v: v.dp)
 single(c, "s", "factor-substituted", "p<-s", lambda v: v.p * (v.dp - (v.dp * v.p).sum(0, keepdims=True)))
 single(c, "raw", "local-factor-missing", "s<-raw", lambda v: v.ds)
-single(c, "raw", "factor-substituted", "s<-raw", lambda v: v.ds * np.sqrt(3.0))
+single(c, "raw", "factor-substituted/constant-factor", "s<-raw", lambda v: v.ds * np.sqrt(3.0))
 single(c, "q", "wrong-operand", "raw<-q", lambda v: v.draw @ v.u)
 single(c, "k", "wrong-operand", "raw<-k raw<-transpose_1", lambda v: v.draw.T @ v.k)
 single(c, "k", "transposed", "raw<-transpose_1 raw<-k transpose_1<-k", lambda v: v.draw @ v.q)
@@ -478,10 +483,6 @@ double(
 double(
     c, "x", ("path-missing", "k<-x"), ("transposed", "u<-x"),
     lambda v: v.dq @ v.wq.T + v.du @ v.wv,
-)  # fmt: skip
-double(
-    c, "raw", ("local-factor-missing", "s<-raw"), ("local-factor-missing", "p<-s"),
-    lambda v: v.dp,
 )  # fmt: skip
 
 

@@ -70,7 +70,7 @@ def test_an_unknown_attribute_is_answered_with_near_ones() -> None:
 
     with pytest.raises(AttributeError) as caught:
         _ = bp.sigmod
-    assert "backproplab has no 'sigmod'; did you mean sigmoid?" == str(caught.value)
+    assert "backproplab has no 'sigmod'; did you mean sigmoid or sign or fmod?" == str(caught.value)
 
 
 TIMER = """

@@ -137,6 +137,7 @@ def test_cross_entropy_has_its_derivatives(shape, labels, smoothing, reduction):
 
     bp.check_grads(lambda x: ops.cross_entropy(x, np.array(labels), **options), (x,))
     bp.check_grads(lambda x, q: ops.cross_entropy(x, q, **options), (x, np.abs(q)))
+    bp.check_grads(lambda q: ops.cross_entropy(x, q, **options), (np.abs(q),))
 
 
 # Losses entry by entry.
@@ -590,6 +591,16 @@ def test_attention_is_its_formula_and_has_its_derivatives(lead):
         attended(q, k, v, m, 0.3),
     )
     bp.check_grads(ops.scaled_dot_product_attention, (q, k, v, m))
+
+
+@pytest.mark.parametrize("k", range(4))
+def test_one_input_alone_may_want_its_gradient(k):
+    inputs = normal((2, 3, 4), (2, 5, 4), (2, 5, 2), (3, 5))
+
+    bp.check_grads(
+        lambda x: ops.scaled_dot_product_attention(*inputs[:k], x, *inputs[k + 1 :]),
+        (inputs[k],),
+    )
 
 
 def test_batches_of_queries_and_keys_broadcast():

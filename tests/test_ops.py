@@ -103,7 +103,7 @@ def pulled(
     found: dict[int, Any] = {}
     backward(
         [(y, g)],
-        lambda leaf, c: found.__setitem__(leaf._id, c),
+        lambda leaf, c, _ours: found.__setitem__(leaf._id, c),
         retain=higher,
         higher=higher,
     )

@@ -96,7 +96,7 @@ def test_a_node_that_is_a_root_twice_adds():
     x = leaf(2.0)
     y = x * x
     found = {}
-    backward([(y, np.ones(())), (y, np.ones(()))], found.__setitem__)
+    backward([(y, np.ones(())), (y, np.ones(()))], lambda x, g, _ours: found.update({x: g}))
 
     assert found[x] == 8
 

@@ -280,7 +280,7 @@ def test_a_backward_pass_that_starts_inside_keeps_seed_and_contributions_apart()
         h = w * 2.0
         loss = h * 5.0
         bp.tape.backward(
-            [(loss, np.asarray(1.0)), (h, np.asarray(7.0))], lambda leaf, g: None
+            [(loss, np.asarray(1.0)), (h, np.asarray(7.0))], lambda leaf, g, ours: None
         )
     grads = bp.trace.replay.backward(run, bp.trace.replay.seeds(run))
 

@@ -250,6 +250,16 @@ def test_a_formula_comes_with_its_numbers(fan, name, expected):
     assert expected in explain(fan, fan[name].id)
 
 
+def test_a_negative_number_gets_parentheses_once():
+    x = bp.tensor(-2.0, requires_grad=True)
+    with bp.record() as run:
+        y = np.tanh(x) * x
+        y.backward()
+
+    assert r"\tanh(-2) = -0.964" in explain(run, run["tanh_1"].id)
+    assert r"(-0.964)\cdot (-2) = 1.93" in explain(run, run["y"].id)
+
+
 def test_an_array_is_explained_by_its_largest_gradient(digits):
     text = explain(digits, digits["1"].id)
 

@@ -2,18 +2,18 @@
 
 import ast
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from html import escape
 from textwrap import dedent
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ..errors import NameLookupError, near
 from ..tensor import Tensor
 from ..trace import Trace, record
+from .derivation import assigned, finished, gradient, replaced
+from .given import Given
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,8 @@ class Slip:
             assigns the same name. In ``Problem.slips`` it is the whole derivation.
         where: the asked name that is to be blamed; the one that the line assigns when
             empty.
-        says: why people write it; one sentence for the instructor.
+        says: what went wrong, in a sentence. Where values are asked, the learner reads
+            it; where gradients are, the diagnosis speaks.
     """
 
     label: str
@@ -43,6 +44,9 @@ class Problem:
     number, that is L. If it returns an array y, the incoming gradient ``dy`` is drawn
     at random and given.
 
+    With ``quantity="value"`` values are asked instead, such as those of a forward pass:
+    ``forward`` takes plain arrays, returns the truth as a dict, and is not shown.
+
     Attributes:
         id: "field.what".
         prompt: Markdown with TeX. The code of ``forward`` and the list of what is given
@@ -52,12 +56,14 @@ class Problem:
             handed in as the answer is tried on several of them.
         forward: ordinary backproplab code whose parameters are the inputs, by name. A
             variable that takes a value gives it its name.
-        asks: names whose gradient is asked, in the order of the backward pass.
+        asks: names whose gradient is asked, in the order of the backward pass; or whose
+            value is, in the order of the forward pass.
         hints: three rungs: where to look, which rule, the skeleton with gaps.
         solution: the derivation, Markdown with TeX.
         answer_code: NumPy code in the names of what is given. It assigns ``dx`` for
-            every asked x, a line each; from these ``answer`` is made.
+            every asked x (or x itself), a line each; from these ``answer`` is made.
         slips: three or more wrong derivations.
+        quantity: what is asked of each name, its "gradient" or its "value".
 
     >>> cube = Problem(
     ...     id="demo.cube",
@@ -80,33 +86,45 @@ class Problem:
     id: str
     prompt: str
     inputs: Callable[[np.random.Generator], dict[str, Any]]
-    forward: Callable[..., Tensor]
+    forward: Callable[..., Any]
     asks: tuple[str, ...]
     hints: tuple[str, ...]
     solution: str
     answer_code: str
     slips: tuple[Slip, ...]
+    quantity: Literal["gradient", "value"] = "gradient"
 
     def __post_init__(self) -> None:
-        right = _finished(dedent(self.answer_code).strip(), self.asks)
+        right = finished(self.answer_code, {a: self.variable(a) for a in self.asks})
         wrong = tuple(
-            Slip(s.label, _replaced(right, s.code), s.where or self._broken(s), s.says)
+            Slip(s.label, replaced(right, s.code), s.where or self._broken(s), s.says)
             for s in self.slips
         )
         object.__setattr__(self, "answer_code", right)
         object.__setattr__(self, "slips", wrong)
 
+    def variable(self, name: str) -> str:
+        """The variable in which code keeps the answer for an asked name."""
+        if self.quantity == "gradient":
+            return gradient(name)
+        return name.replace(".", "_")
+
     def instance(self, seed: int = 0, dtype: str = "float64") -> "Instance":
         """Draw inputs from a seed, run forward and backward, and record it.
 
         Returns:
-            ``run``, the truth, and ``given``, what a learner may see of it.
+            ``run``, the record; ``given``, what a learner may see of it; ``truth``.
         """
         return _instance(self, seed, dtype)
 
     @property
     def code(self) -> str:
-        """The forward pass as source, without ``def`` and ``return``; empty if lost."""
+        """The forward pass as source, without ``def`` and ``return``.
+
+        Empty where the source is lost, or where it is what the learner is to write.
+        """
+        if self.quantity == "value":
+            return ""
         try:
             source = dedent(inspect.getsource(self.forward))
             body = ast.parse(source).body[0]
@@ -118,84 +136,20 @@ class Problem:
         return "\n".join(s for s in lines.splitlines() if not s.startswith("return "))
 
     def __repr__(self) -> str:
-        return f"<Problem {self.id}: the gradient of {', '.join(self.asks)}>"
+        return f"<Problem {self.id}: the {self.quantity} of {', '.join(self.asks)}>"
 
     def _broken(self, slip: Slip) -> str:
-        assigned = _targets(slip.code)
-        return next((a for a in self.asks if gradient(a) in assigned), self.asks[0])
+        names = assigned(slip.code)
+        broken = (a for a in self.asks if self.variable(a) in names)
+        return next(broken, self.asks[0])
 
 
 class Instance(NamedTuple):
-    """A problem on numbers: the recorded truth, and what a learner may see of it."""
+    """A problem on numbers: the record, what a learner may see of it, and the truth."""
 
     run: Trace
-    given: "Given"
-
-
-class Given(Mapping[str, Any]):
-    """What may be used in an answer, by name: ``given.x`` or ``given["x"]``; read-only.
-
-    Inputs, named values of the forward pass, and the incoming gradient if there is one.
-    """
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = {name: _locked(value) for name, value in values.items()}
-
-    def __getitem__(self, name: str) -> Any:
-        if name not in self._values:
-            raise NameLookupError(
-                f"given: there is no {name!r}.", help=near(str(name), self._values)
-            )
-        return self._values[name]
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return self[name]
-
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *self._values]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def words(self) -> tuple[str, ...]:
-        """Each name with its shape; a single number has none."""
-        return tuple(
-            f"{name} {np.shape(v)}" if np.shape(v) else name for name, v in self.items()
-        )
-
-    def __repr__(self) -> str:
-        return "\n".join(f"{name} = {_short(v)}" for name, v in self.items())
-
-    def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td><code>{escape(name)}</code></td>"
-            f"<td>{np.shape(v) or 'number'}</td>"
-            f'<td style="text-align:left"><code>{escape(_short(v))}</code></td></tr>'
-            for name, v in self.items()
-        )
-        head = "<tr><th>given</th><th>shape</th><th></th></tr>"
-        return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
-
-
-def gradient(name: str) -> str:
-    """The variable in which code keeps dL/d(name).
-
-    >>> gradient("w1"), gradient("fc1.weight")
-    ('dw1', 'dfc1_weight')
-    """
-    return "d" + name.replace(".", "_")
-
-
-def follow(code: str, given: Mapping[str, Any]) -> Any:
-    """Run answer code on what is given, and return its ``answer``."""
-    space = {"np": np, **{k.replace(".", "_"): v for k, v in given.items()}}
-    exec(code, space)
-    return space["answer"]
+    given: Given
+    truth: Mapping[str, Any]
 
 
 @lru_cache(maxsize=128)
@@ -205,6 +159,10 @@ def _instance(problem: Problem, seed: int, dtype: str) -> Instance:
         name: np.asarray(a, dtype) if np.asarray(a).dtype.kind == "f" else np.asarray(a)
         for name, a in problem.inputs(rng).items()
     }
+    if problem.quantity == "value":
+        with record() as run:
+            found = problem.forward(**arrays)
+        return Instance(run, Given(arrays), {n: np.asarray(found[n]) for n in found})
     tensors = {
         name: Tensor(a, requires_grad=True, name=name) if a.dtype.kind == "f" else a
         for name, a in arrays.items()
@@ -218,47 +176,5 @@ def _instance(problem: Problem, seed: int, dtype: str) -> Instance:
     values = {n: v for n, v in values.items() if not n[:1].isdigit() and n[:1] != "-"}
     if g is not None:
         values[gradient(run.backward_steps()[0].name)] = g
-    return Instance(run, Given(values))
-
-
-def _finished(code: str, asks: tuple[str, ...]) -> str:
-    """Let the code end in ``answer = ...``."""
-    if "answer" in _targets(code):
-        return code
-    pairs = ", ".join(f'"{name}": {gradient(name)}' for name in asks)
-    last = gradient(asks[0]) if len(asks) == 1 else f"{{{pairs}}}"
-    return f"{code}\nanswer = {last}"
-
-
-def _replaced(code: str, change: str) -> str:
-    """Put each line of ``change`` where ``code`` assigns its name, else in front."""
-    changed = {}
-    for statement in ast.parse(dedent(change)).body:
-        changed[_name(statement)] = ast.unparse(statement)
-    lines = []
-    for statement in ast.parse(code).body:
-        kept = ast.get_source_segment(code, statement)
-        lines.append(changed.pop(_name(statement), kept))
-    return "\n".join([*changed.values(), *map(str, lines)])
-
-
-def _targets(code: str) -> set[str]:
-    return {_name(statement) for statement in ast.parse(dedent(code)).body}
-
-
-def _name(statement: ast.stmt) -> str:
-    """What a statement assigns; the statement itself where it assigns nothing."""
-    if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-        return statement.targets[0].id
-    return ast.unparse(statement)
-
-
-def _locked(value: Any) -> Any:
-    array = np.array(value)
-    array.flags.writeable = False
-    return array if array.ndim else array[()]
-
-
-def _short(value: Any) -> str:
-    text = np.array2string(np.asarray(value), precision=3, threshold=8, edgeitems=2)
-    return " ".join(text.split())
+    truth = {name: run[name].grad for name in problem.asks if name in run}
+    return Instance(run, Given(values), truth)

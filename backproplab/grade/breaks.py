@@ -152,7 +152,8 @@ def _factors(link: Link) -> Iterator[Break]:
     label = "wrong-operand" if entry.op in PRODUCTS else "factor-substituted"
     yield times(label, link, y, f"{out} itself stands in place of d{out}/d{x}.")
     yield times(label, link, here, f"{x} itself stands in place of d{out}/d{x}.")
-    if slope is None or np.all(slope == np.ravel(slope)[:1]):
+    fixed = not callable(entry.primitive.rules[link.ks[0]])
+    if slope is None or fixed or (slope.size > 1 and np.ptp(slope) == 0):
         return
     with np.errstate(all="ignore"):
         candidates = [
@@ -272,7 +273,8 @@ def _read(link: Link) -> list[int]:
     for k in link.ks:
         reads = link.entry.primitive.needs[k]
         needed |= set(range(len(link.values)) if reads is None else reads)
-    return [p for p in sorted(needed) if isinstance(link.values[p], np.ndarray)]
+    kinds = (np.ndarray, np.floating)
+    return [p for p in sorted(needed) if isinstance(link.values[p], kinds)]
 
 
 def _axes(link: Link) -> Iterator[Break]:

@@ -178,7 +178,7 @@ def _computed_in(got: np.ndarray, precision: int) -> bool:
     mantissa, _ = np.frexp(got[got != 0])
     whole = mantissa * 2.0 ** (precision - 1)
     odd = int(np.sum(whole != np.rint(whole)))
-    return mantissa.size >= 4 and odd >= max(2, mantissa.size / 4)
+    return bool(mantissa.size >= 4 and odd >= max(2, mantissa.size / 4))
 
 
 def _shapes(got: tuple[int, ...], want: tuple[int, ...]) -> str:

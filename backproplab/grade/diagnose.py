@@ -25,7 +25,7 @@ _MOST_ALTERNATIVES = 8
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What most likely went wrong. True where the answer is right.
+    """What most likely went wrong.
 
     Attributes:
         label: one of ``LABELS``.
@@ -52,9 +52,6 @@ class Diagnosis:
         """Say where to look (1), what is wrong there (2), how to write it (3)."""
         hints = self._hints or (self.says,)
         return hints[min(max(int(level), 1), len(hints)) - 1]
-
-    def __bool__(self) -> bool:
-        return self.ok
 
     def __str__(self) -> str:
         return f"{'✓' if self.ok else '✗'} {self.label}. {self.says}"

@@ -140,8 +140,8 @@ def _written(link: Link) -> tuple[Trace | None, int, int]:
     if op.kind == "linear" or len(link.ks) != 1:
         return nothing
     args = [
-        Tensor(v, requires_grad=True, name=name)
-        if isinstance(v, np.ndarray) and v.dtype.kind == "f"
+        Tensor(np.asarray(v), requires_grad=True, name=name)
+        if isinstance(v, (np.ndarray, np.floating)) and v.dtype.kind == "f"
         else v
         for name, v in zip(names, link.values, strict=True)
     ]

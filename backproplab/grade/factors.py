@@ -17,8 +17,10 @@ _NICE = sorted({p / q for p in range(1, 9) for q in range(1, 9)})
 _FEW = (2.0, 0.5)
 
 
-def named(link: Link, c: float, close: float) -> Break | None:
+def named(link: Link, c: float, close: float) -> tuple[Break, ...]:
     """Say what it means that a link sends ``c`` times what it should.
+
+    A 1/n may come together with a sign: then there are two breaks.
 
     Args:
         link: the link.
@@ -26,37 +28,42 @@ def named(link: Link, c: float, close: float) -> Break | None:
         close: how exactly it was measured.
 
     Returns:
-        the break with its factor made exact; None for the factor 1.
+        the breaks, with their factors made exact; none for the factor 1.
     """
 
     def like(n: float) -> bool:
         return abs(c - n) <= close * max(1.0, abs(n))
 
     if like(1):
-        return None
+        return ()
     if like(0):
         if is_statistic(link):
             why = f"{link.out} is held constant, but it depends on {link.into}."
-            return multiple("statistics-constant", link, 0.0, why, cost=0)
-        return multiple("path-missing", link, 0.0, _left_out(link), cost=0)
+            return (multiple("statistics-constant", link, 0.0, why, cost=0),)
+        return (multiple("path-missing", link, 0.0, _left_out(link), cost=0),)
+    turned = f"The sign of {_what(link)} is turned."
+    sign = multiple("sign", link, -1.0, turned, cost=0)
     if like(-1):
-        why = f"The sign of {_what(link)} is turned."
-        return multiple("sign", link, -1.0, why, cost=0)
+        return (sign,)
     sums, means = counts(link)
     for n in sorted(sums | means):
         if like(1 / n):
             why = f"The rule sums over {n} terms here; you have their mean."
-            return multiple("mean-not-sum", link, 1 / n, why, cost=0)
+            return (multiple("mean-not-sum", link, 1 / n, why, cost=0),)
     for n in sorted(means):
         if like(n):
             why = f"A mean over {n} brings the factor 1/{n}; it is missing."
-            return multiple("sum-not-mean", link, float(n), why, cost=0)
+            return (multiple("sum-not-mean", link, float(n), why, cost=0),)
+    if c < 0:
+        without = named(link, -c, close)
+        if without and without[0].label in ("mean-not-sum", "sum-not-mean"):
+            return (*without, sign)
     nice = [s * n for n in _NICE for s in (1, -1) if like(s * n)]
     why = (
         f"A constant number is wrong: {_what(link)} differs from what it should "
         "be by one and the same factor in all entries."
     )
-    return multiple("constant-factor", link, nice[0] if nice else c, why)
+    return (multiple("constant-factor", link, nice[0] if nice else c, why),)
 
 
 def multiple(label: str, link: Link, c: float, why: str, cost: int = 1) -> Break:
@@ -77,8 +84,7 @@ def usual(link: Link) -> list[Break]:
         factors = [c for c in factors if c != 0]
     elif is_statistic(link) or len(uses(link)) > 1:
         factors.insert(0, 0.0)
-    found = (named(link, c, 1e-12) for c in dict.fromkeys(factors))
-    return [b for b in found if b is not None]
+    return [b for c in dict.fromkeys(factors) for b in named(link, c, 1e-12)]
 
 
 def is_nice(c: float) -> bool:
@@ -92,16 +98,15 @@ def is_nice(c: float) -> bool:
 
 def is_own(link: Link, c: float) -> bool:
     """Whether the rule itself holds the factor that was left out or doubled."""
+    records = [link.run[i] for i in link.entry.inputs if i >= 0]
     numbers = [
-        abs(float(v)) for v in link.values[1:] if np.size(v) == 1 and _constant(v)
+        abs(float(np.reshape(r.value, ())))
+        for r in records
+        if r.op == "constant" and np.size(r.value) == 1
     ]
     if link.entry.op == "square":
         numbers.append(2.0)
     return any(abs(c) in (n, 1 / n) for n in numbers if n)
-
-
-def _constant(v: Any) -> bool:
-    return isinstance(v, (int, float, np.number))
 
 
 def uses(link: Link) -> set[int]:

@@ -136,17 +136,21 @@ class Search:
     @cached_property
     def digits(self) -> float:
         """How much an answer says: the decimal digits in its different entries."""
-        size = float(np.max(np.abs(self.got), initial=0))
-        if not size:
+        if not self.entries:
             return 0.0
-        entries = np.unique(np.abs(self.got)[self.got != 0])[:64] / size
+        sizes = np.unique(np.abs(self.got))[-64:]
+        sizes /= 2.0 ** np.floor(np.log2(sizes[-1]))
         most = -np.log10(tolerance(self.want.dtype))
-        for power in range(2, 16):
-            whole = entries * 2.0**power * (size / 2.0 ** np.floor(np.log2(size)))
-            if np.array_equal(whole, np.round(whole)):
-                most = min(most, 0.3 * power)
+        for bits in range(2, 16):
+            if np.array_equal(sizes * 2.0**bits, np.round(sizes * 2.0**bits)):
+                most = min(most, 0.3 * bits)
                 break
-        return float(most * len(entries))
+        return float(most * self.entries)
+
+    @cached_property
+    def entries(self) -> int:
+        """How many different sizes other than 0 the entries of the answer have."""
+        return int(np.count_nonzero(np.unique(np.abs(self.got))))
 
     @cached_property
     def off(self) -> np.ndarray:
@@ -176,7 +180,7 @@ class Search:
 
     def singles(self) -> list[Explanation]:
         """All single breaks that explain the answer, most telling first."""
-        found = [self._explained(b) for b in self._multiples()]
+        found = [self._explained(b, *more) for b, *more in self._multiples()]
         for c in self._others():
             near = np.all(np.abs(c.effect - self.off) <= self.noise)
             if near and self.reproduces(c.made):
@@ -187,7 +191,7 @@ class Search:
     def _explained(self, b: Break, *more: Break) -> Explanation:
         return Explanation((b, *more), self._rank(b))
 
-    def _multiples(self) -> Iterator[Break]:
+    def _multiples(self) -> Iterator[tuple[Break, ...]]:
         close = _FIT if self.want.dtype != np.float64 else 1e-7
         for link in self.links:
             unit = self._effect(link, link.sent)
@@ -197,19 +201,17 @@ class Search:
             c = 1 + self.off[k] / unit[k]
             if np.any(np.abs((c - 1) * unit - self.off) > self.noise):
                 continue
-            b = factors.named(link, float(c), close)
-            if b is None or b.factor is None:
-                continue
-            if self.digits < 2 * _DIGITS_FOR_ANY and not factors.is_nice(b.factor or 1):
-                continue
-            if self.reproduces(b):
-                yield b
+            made = factors.named(link, float(c), close)
+            if made and self.entries < 2 and made[0].label == "constant-factor":
+                made = made if factors.is_nice(float(c)) else ()
+            if made and self.reproduces(factors.multiple("", link, float(c), "")):
+                yield made
 
     def _others(self) -> Iterator[_Candidate]:
         """Every other break, with its effect; few of them where the answer says little."""
         for link in self.links:
             for b in breaks(link):
-                if b.cost == 0 or self.digits >= _DIGITS_FOR_ANY:
+                if b.cost == 0 or b.steady or self.digits >= _DIGITS_FOR_ANY:
                     c = self._candidate(b)
                     if c is not None:
                         yield c
@@ -264,7 +266,7 @@ class Search:
             if not factors.is_nice(b.factor):
                 tier = _LAST
             elif b.link.ks and factors.is_own(b.link, b.factor):
-                distance = 0
+                distance = -1
         contributions = len(factors.uses(b.link))
         second = b.label == "overwritten" and contributions < 3
         return tier, distance, second, b.cost, not b.link.ks

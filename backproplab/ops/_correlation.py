@@ -21,11 +21,6 @@ class Plan(NamedTuple):
     channels: int  # of a group
     features: int  # of a group
 
-    @property
-    def terms(self) -> int:
-        """How many products each output sums."""
-        return self.rows.kernel * self.channels * self.columns.kernel
-
 
 def plan_of(
     x_shape: Any, w_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int

@@ -29,3 +29,10 @@ def row_sum(x: np.ndarray) -> np.ndarray:
 def row_dot(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Sum of the products of each two rows."""
     return np.vecdot(x, y)[..., None]
+
+
+def column_sum(x: Any) -> Any:
+    """Sum of each column, (n, d) to (d,); of tensors too."""
+    if isinstance(x, np.ndarray) and x.dtype != np.float16:
+        return np.ones(len(x), x.dtype) @ x
+    return np.sum(x, axis=0)

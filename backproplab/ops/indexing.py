@@ -36,7 +36,7 @@ def scatter(x, index, shape):
     out = np.zeros(shape, np.asarray(x).dtype)
     parts = index if isinstance(index, tuple) else (index,)
     if all(p is None or p is Ellipsis or _once(p) for p in parts):
-        out[index] += x
+        out[index] = x
     else:
         # np.add.at is five times faster where its index is one row of numbers
         places = np.arange(out.size).reshape(shape)[index]

@@ -5,6 +5,7 @@ from math import prod
 import numpy as np
 
 from ..primitive import linear, primitive
+from ._rows import column_sum
 
 
 def _vectors(rng):
@@ -50,11 +51,17 @@ def _rows(x):
 
 
 def _affine_vjp(g, _y, x, w, b, *, wrt):
+    rows = _rows(g)
     return (
         g @ w if 0 in wrt else None,
-        np.transpose(_rows(g)) @ _rows(x) if 1 in wrt else None,
-        np.sum(_rows(g), axis=0) if 2 in wrt else None,
+        _gram(rows, _rows(x)) if 1 in wrt else None,
+        column_sum(rows) if 2 in wrt else None,
     )
+
+
+def _gram(x, y):
+    """x^T y; an outer product of one row each is faster without BLAS."""
+    return np.transpose(x) * y if len(x) == 1 else np.transpose(x) @ y
 
 
 def _affine_jvp(t, _y, x, w, b):

@@ -10,6 +10,8 @@ from .._arrays import fit
 from .._symbols import Symbol, applied, lift, variable
 from ..errors import GradError
 
+from .recorder import is_literal
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -163,10 +165,9 @@ def saved_bytes(run: Run, i: int) -> int:
 def formula(run: Run, i: int) -> str:
     """``y = f(x)`` in the run's own names; run on symbols, not written by hand."""
     entry = run._entries[i]
-    left = variable(entry.name)
     if entry.primitive is None:
-        return left
-    return f"{left} = {_right_side(run, i).tex}"
+        return symbol(run, i).tex
+    return f"{variable(entry.name)} = {_right_side(run, i).tex}"
 
 
 def _right_side(run: Run, i: int) -> Symbol:
@@ -178,12 +179,18 @@ def _right_side(run: Run, i: int) -> Symbol:
 def symbol(run: Run, i: int) -> Symbol:
     """A record as a symbol: its name, or how it was made where nobody named it."""
     entry = run._entries[i]
-    if entry.op == "constant" and isinstance(entry.value, (int, float)):
+    if is_literal(entry):
         return lift(entry.value)
-    nameless = not (entry.given or entry.assigned or entry.aliases)
-    if nameless and entry.primitive is not None and len(entry.contributions) <= 1:
+    if is_nameless(run, i):
         return _right_side(run, i)
     return Symbol(variable(entry.name), entry.value)
+
+
+def is_nameless(run: Run, i: int) -> bool:
+    """Whether formulas write out how a value was made, since nobody named it."""
+    entry = run._entries[i]
+    named = entry.given or entry.assigned or entry.aliases
+    return not named and entry.primitive is not None and len(entry.contributions) <= 1
 
 
 def cancelled_scale(run: Run, i: int) -> float:

@@ -60,8 +60,9 @@ class GradientFlow(Lab):
         )
         self.rows: list[Magnitude] = []
         if self.runs:
-            for control in controls:
-                control.observe(self._update, "value")
+            self.shown.observe(self._draw, "value")
+            for measured in (self.by_module, self.leaves):
+                measured.observe(self._update, "value")
             self._update()
 
     def picture(self) -> str:
@@ -81,8 +82,12 @@ class GradientFlow(Lab):
             self.rows = magnitudes(
                 self.runs, by_module=self.by_module.value, leaves=self.leaves.value
             )
-            self._picture.value = render(self.rows, tuple(self.runs), self.shown.value)
             self._table.value = table(self.rows, tuple(self.runs))
+        self._draw()
+
+    def _draw(self, _: Any = None) -> None:
+        with self.reported():
+            self._picture.value = render(self.rows, tuple(self.runs), self.shown.value)
 
 
 def _named(runs: Any) -> dict[str, Any]:

@@ -107,6 +107,11 @@ def _worked(run: Trace, r: Record, at: Index) -> str:
     tex = applied(r._entry.primitive, r._entry.static, operands, value).tex
     tex = tex.replace(r"\,\x", r"\cdot \x")  # side by side, numbers would read as one
     for hole, number in holes.items():
+        # What stands alone in parentheses needs none of its own.
+        bare = number.removeprefix("(").removesuffix(")")
+        for before, after in ("()", "(,", ",,", ",)"):
+            tex = tex.replace(f"{before}{hole}{after}", f"{before}{bare}{after}")
+            tex = tex.replace(f"{before} {hole}{after}", f"{before} {bare}{after}")
         tex = tex.replace(hole, number)
     return tex
 

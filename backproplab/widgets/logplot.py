@@ -1,6 +1,7 @@
 """Lines on a log scale, layers downwards: the picture of GradientFlow as SVG."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, isfinite, log10
 
@@ -10,7 +11,7 @@ from .numerals import number
 
 SHOWS = ("values and gradients", "values", "gradients", "gain")
 ROW, PLOT = 26.0, 400.0  # height of a row; width of the plot
-MARKS = ("circle", "square", "triangle", "cross")  # one for each run
+LONG = 18  # rows beyond which the scale stands above the plot, too
 
 Series = tuple[str, str, int, list[float | None]]  # label, class, run, numbers
 
@@ -32,6 +33,29 @@ def series(rows: Sequence[Magnitude], names: Sequence[str], shown: str) -> list[
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Axes:
+    """Where things go: rows downwards, decades from ``low`` to ``high`` rightwards."""
+
+    low: int
+    high: int
+    left: float  # right end of the names
+    start: float
+    zero: float | None  # middle of the lane of exact zeros
+    top: float
+    bottom: float
+
+    def across(self, v: float) -> float:
+        if not isfinite(v):
+            return self.start + PLOT + 16
+        if v == 0:
+            return self.zero or self.start
+        return self.start + PLOT * (log10(v) - self.low) / (self.high - self.low)
+
+    def down(self, row: int) -> float:
+        return self.top + ROW * (row + 0.5)
+
+
 def render(
     rows: Sequence[Magnitude], names: Sequence[str], shown: str, *, alone: bool = False
 ) -> str:
@@ -41,72 +65,66 @@ def render(
         rows: the layers.
         names: of the runs.
         shown: one of ``SHOWS``.
-        alone: carry style and background, for a page without the widget.
+        alone: carry the style, for a page without the widget.
     """
     lines = series(rows, names, shown)
     numbers = [v for *_, line in lines for v in line if v is not None]
     low, high = _decades([v for v in numbers if isfinite(v) and v > 0], shown == "gain")
     left = 24 + 7.3 * max([len(short(r.name)) for r in rows] + [4])
     zero = left + 12 if 0.0 in numbers else None
-    start = left + (34 if zero is not None else 12)
-    top, bottom = 56.0, 56 + ROW * max(len(rows), 1)
-    wide, tall = start + PLOT + 40, bottom + 38
-
-    def across(v: float) -> float:
-        if not isfinite(v):
-            return start + PLOT + 14
-        if v == 0:
-            return zero or start
-        return start + PLOT * (log10(v) - low) / (high - low)
-
-    style = (
-        f"<style>{STATIC.joinpath('graph.css').read_text('utf-8')}</style>"
-        if alone
-        else ""
-    )
+    start = left + (34 if zero else 12)
+    key, tall, wide = _key(lines, left)
+    top = tall + 30.0
+    axes = _Axes(low, high, left, start, zero, top, top + ROW * max(len(rows), 1))
+    width, height = max(start + PLOT + 40, wide), axes.bottom + 38
+    css = STATIC.joinpath("graph.css").read_text("utf-8") if alone else ""
+    gain = shown == "gain"
+    what = "gain: |gradient sent on| / |gradient that came|"
     label = f"{shown} of {len(rows)} layers on a log scale"
     parts = [
-        opening(wide, tall, "img", label, " bpl-plot")
-        + f'{style}<rect class="bpl-paper" width="100%" height="100%"/>'
+        opening(width, height, "img", label, " bpl-plot"),
+        f"<style>{css}</style>" if alone else "",
+        '<rect class="bpl-paper" width="100%" height="100%"/>',
+        *_grid(rows, axes),
+        *(_one(axes) if gain else []),
+        *(_line(axes, *line) for line in lines),
+        *key,
+        _label(
+            start + PLOT / 2, height - 4, what if gain else "root mean square", "middle"
+        ),
+        "</svg>",
     ]
-    parts += _grid(rows, low, high, across, top, bottom, left, start)
-    if zero is not None:
-        parts.append(f'<path class="axis" d="M{zero:g},{top - 8}V{bottom}"/>')
-        parts.append(_label(zero, bottom + 16, "0", "middle"))
-    if shown == "gain" and low <= 0 <= high:
-        x = across(1.0)
-        parts.append(f'<path class="one" d="M{x:g},{top - 8}V{bottom}"/>')
-        parts.append(
-            _label(x - 8, top - 12, "fades ←", "end")
-            + _label(x + 8, top - 12, "→ grows")
-        )
-    x = left
-    for text, kind, run, line in lines:
-        points = [
-            (across(v), top + ROW * (i + 0.5), v)
-            for i, v in enumerate(line)
-            if v is not None
-        ]
-        path = "L".join(f"{px:.1f},{py:g}" for px, py, _ in points)
-        parts.append(f'<g class="bpl-series {kind}">')
-        parts.append(f'<path class="line" d="M{path}"/>' if points else "")
-        parts += [
-            _mark(MARKS[run % 4], px, py, f"{text}: {number(v)}")
-            for px, py, v in points
-        ]
-        parts.append(
-            f'<path class="line" d="M{x:g},18h30"/>'
-            + _mark(MARKS[run % 4], x + 15, 18, text)
-        )
-        parts.append(_label(x + 38, 22, text) + "</g>")
-        x += 60 + 7 * len(text)
-    what = (
-        "gain: |gradient sent on| / |gradient that came|"
-        if shown == "gain"
-        else "root mean square"
+    return "".join(parts)
+
+
+def _line(axes: _Axes, name: str, kind: str, run: int, line: list[float | None]) -> str:
+    points = [
+        (axes.across(v), axes.down(i), v) for i, v in enumerate(line) if v is not None
+    ]
+    if not points:
+        return ""
+    path = "L".join(f"{x:.1f},{y:g}" for x, y, _ in points)
+    marks = (_mark(run, x, y, f"{name}: {number(v)}") for x, y, v in points)
+    return (
+        f'<g class="bpl-series {kind}"><path class="line" d="M{path}"/>'
+        f"{''.join(marks)}</g>"
     )
-    parts.append(_label(start + PLOT / 2, tall - 4, what, "middle"))
-    return "".join(parts) + "</svg>"
+
+
+def _key(lines: Sequence[Series], left: float) -> tuple[list[str], float, float]:
+    """What each line is, a row for each quantity; also height and width of it all."""
+    parts: list[str] = []
+    wide = y = 0.0
+    step = 64 + 7 * max((len(name) for name, *_ in lines), default=0)
+    for name, kind, run, _ in lines:
+        x = left + step * run
+        y = 18.0 if not parts or kind == lines[0][1] else 40.0
+        parts.append(
+            f'<g class="bpl-series {kind}"><path class="line" d="M{x:g},{y:g}h30"/>'
+            f"{_mark(run, x + 15, y, name)}</g>{_label(x + 38, y + 4, name)}"
+        )
+        wide = max(wide, x + step)
+    return parts, y + 8, wide
 
 
 def _decades(numbers: Sequence[float], with_one: bool) -> tuple[int, int]:
@@ -118,32 +136,42 @@ def _decades(numbers: Sequence[float], with_one: bool) -> tuple[int, int]:
     return (low, high) if high > low else (low - 1, high + 1)
 
 
-def _grid(
-    rows: Sequence[Magnitude],
-    low: int,
-    high: int,
-    across: Callable[[float], float],
-    top: float,
-    bottom: float,
-    left: float,
-    start: float,
-) -> list[str]:
+def _grid(rows: Sequence[Magnitude], axes: _Axes) -> list[str]:
     parts = []
-    every = max(1, ceil((high - low) / 7))
-    for power in range(low, high + 1, every):
-        x = across(10.0**power)
-        parts.append(f'<path class="grid" d="M{x:g},{top - 8}V{bottom}"/>')
-        tick = f"{10.0**power:g}" if -3 < power < 4 else f"1e{power}".replace("-", "−")
-        parts.append(_label(x, bottom + 16, tick, "middle"))
+    every = max(1, ceil((axes.high - axes.low) / 7))
+    for power in range(axes.low, axes.high + 1, every):
+        x = axes.across(10.0**power)
+        parts.append(_upright("grid", x, axes))
+        tick = f"{10.0**power:g}" if -3 < power < 4 else number(10.0**power)
+        parts.append(_label(x, axes.bottom + 16, tick, "middle"))
+        if len(rows) > LONG:
+            parts.append(_label(x, axes.top - 12, tick, "middle"))
+    if axes.zero:
+        parts.append(_upright("axis", axes.zero, axes))
+        parts.append(_label(axes.zero, axes.bottom + 16, "0", "middle"))
     for i, r in enumerate(rows):
-        y = top + ROW * (i + 0.5)
-        parts.append(f'<path class="grid" d="M{left + 4:g},{y:g}H{start + PLOT:g}"/>')
+        y = axes.down(i)
         parts.append(
-            f'<text class="name" x="{left - 6:g}" y="{y + 4:g}" text-anchor="end">'
+            f'<path class="grid" d="M{axes.left + 4:g},{y:g}H{axes.start + PLOT:g}"/>'
+            f'<text class="name" x="{axes.left - 6:g}" y="{y + 4:g}" text-anchor="end">'
             f"<title>{escape(r.name)}: {escape(r.op)}</title>"
             f"{escape(short(r.name))}</text>"
         )
     return parts
+
+
+def _one(axes: _Axes) -> list[str]:
+    """The line at gain 1, between what fades and what grows."""
+    x, y = axes.across(1.0), axes.top - 12
+    return [
+        _upright("one", x, axes),
+        _label(x - 8, y, "fades ←", "end"),
+        _label(x + 8, y, "→ grows"),
+    ]
+
+
+def _upright(kind: str, x: float, axes: _Axes) -> str:
+    return f'<path class="{kind}" d="M{x:g},{axes.top - 8:g}V{axes.bottom:g}"/>'
 
 
 def short(name: str) -> str:
@@ -156,12 +184,13 @@ def _label(x: float, y: float, text: str, anchor: str = "start") -> str:
     return f'<text class="tick" {place}>{escape(text)}</text>'
 
 
-def _mark(shape: str, x: float, y: float, title: str) -> str:
+def _mark(run: int, x: float, y: float, title: str) -> str:
     at = f"M{x:.1f},{y:g}"
-    path = {
-        "circle": f"{at}m-5,0a5,5 0 1 0 10,0a5,5 0 1 0 -10,0z",
-        "square": f"{at}m-4.5,-4.5h9v9h-9z",
-        "triangle": f"{at}m0,-5.5l5.5,10h-11z",
-        "cross": f"{at}m-5,-1.5h3.5v-3.5h3v3.5h3.5v3h-3.5v3.5h-3v-3.5h-3.5z",
-    }[shape]
+    shapes = (
+        f"{at}m-5,0a5,5 0 1 0 10,0a5,5 0 1 0 -10,0z",
+        f"{at}m-4.5,-4.5h9v9h-9z",
+        f"{at}m0,-5.5l5.5,10h-11z",
+        f"{at}m-5,-1.5h3.5v-3.5h3v3.5h3.5v3h-3.5v3.5h-3v-3.5h-3.5z",
+    )
+    path = shapes[run % len(shapes)]
     return f'<path class="mark" d="{path}"><title>{escape(title)}</title></path>'

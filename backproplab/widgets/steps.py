@@ -96,6 +96,8 @@ def _sum(parts: list[Any], total: Any, count: int) -> str:
     exact = all(numerals.fits(p, 9) for p in parts)
     if total is not None and len(parts) < 2:
         return numerals.brief(total)
+    if total is None and len(parts) == count == 1:
+        return numerals.brief(parts[0])
     if not exact or len(parts) > 3:
         if total is not None:
             return f"{numerals.brief(total)} ({count} parts)"

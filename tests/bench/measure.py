@@ -41,8 +41,9 @@ def race(steps: dict[str, Step], budget: float, rounds: int = 60) -> Race:
     """Let the steps take turns A B C A, B A A C, ... for about ``budget`` CPU seconds.
 
     The first competitor runs twice a round; the order is drawn anew each time, so that
-    nobody always follows the same one. Who takes more than a fair share sits rounds out. The collector stays on, as in a learner's kernel, but
-    each turn begins with what the others left already collected.
+    nobody always follows the same one. Who takes more than a fair share sits rounds
+    out. The collector stays on, as in a learner's kernel, but each turn begins with what
+    the others left already collected.
     """
     turns = {name: _turn(step) for name, step in steps.items()}
     first = next(iter(steps))

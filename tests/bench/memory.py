@@ -33,8 +33,8 @@ def alone(name: str, peer: str) -> dict[str, float]:
     """What steps cost where nobody else has warmed the allocator.
 
     Returns:
-        "MB": by how much they raise the peak (Linux only); "page faults" and "ms" of CPU:
-        the medians of a step, after warming up.
+        "MB": by how much they raise the peak (Linux only); "page faults" and "ms" of
+        CPU: the medians of a step, after warming up.
     """
     return json.loads(_python("-m", "bench.memory", name, peer))
 
@@ -44,7 +44,7 @@ def _python(*arguments: str) -> str:
     return subprocess.run(
         [sys.executable, *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
-        check=True, capture_output=True, text=True,
+        check=True, stdout=subprocess.PIPE, text=True,
     ).stdout  # fmt: skip
 
 

@@ -60,7 +60,9 @@ def _gate(request: pytest.FixtureRequest, report: Report) -> Iterator[None]:
     before = set(report.missed())
     yield
     if request.config.getoption("--gate", default=False):
-        assert [line for line in report.missed() if line not in before] == []
+        missed = [line for line in report.missed() if line not in before]
+        if missed:
+            pytest.fail("\n".join(missed), pytrace=False)
 
 
 @pytest.mark.parametrize("name", WORKLOADS)

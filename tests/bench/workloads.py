@@ -98,8 +98,9 @@ def mlp(n: int) -> Workload:
 def tanh_layers(depth: int) -> Workload:
     """Width 32, batch 32; rotations, so that gradients neither vanish nor explode."""
     turns = [np.linalg.qr(_normal(32, 32))[0] for _ in range(100)]
+    none = np.zeros(32, np.float32)
     return Workload(
-        [v for k in range(depth + 1) for v in (turns[k % 100], np.zeros(32, np.float32))],
+        [v for k in range(depth + 1) for v in (turns[k % 100], none)],
         _normal(32, 32), _classes(32, 32), hand.dense(hand.tanh, hand.through_tanh),
         functional.tanh_layers, models.tanh_layers(depth),
         peers=EVERYBODY if depth <= 100 else DEEP,

@@ -130,10 +130,11 @@ class Page:
             within: part of the page to look in.
         """
         place = within if within is not None else self.tab
-        labelled = place.locator(".widget-slider", has_text=name).locator(
-            ".noUi-handle, input"
+        described = place.locator(".widget-slider", has_text=name)
+        slider = described.locator("[role=slider]").or_(
+            place.get_by_role("slider", name=name)
         )
-        slider = labelled.or_(place.get_by_role("slider", name=name)).first
+        slider = slider.first
         slider.focus()
         for key in keys.split():
             slider.press(key)

@@ -1,0 +1,151 @@
+"""Imports only point down, and what draws enters in one place; and this test can fail."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "backproplab"
+
+# From the ground up. What stands on one floor may import its neighbours there.
+FLOORS = (
+    ("errors", "_arrays", "formats", "_symbols", "_table"),
+    ("tape",),
+    ("primitive",),
+    ("ops",),
+    ("tensor",),
+    ("_trees", "_linearize", "_checkpoint", "_numerical", "_causes"),
+    ("transforms", "check", "anomaly"),
+    ("nn", "optim", "amp", "parallel", "data", "interop", "saving"),
+    ("trace",),
+    ("grade", "tex", "magnitudes"),
+    ("exercises", "plot"),
+    ("widgets",),
+)
+HEIGHT = {part: n for n, floor in enumerate(FLOORS) for part in floor}
+# Third-party names, and the only parts that may import them.
+DOORS = {
+    "matplotlib": ("plot",),
+    "ipywidgets": ("widgets",),
+    "anywidget": ("widgets",),
+    "traitlets": ("widgets",),
+    "IPython": ("widgets",),
+    "mpi4py": ("parallel",),
+    "safetensors": ("saving",),
+    "torch": (),
+    "jax": (),
+    "autograd": (),
+    "scipy": (),
+}
+
+
+def part_of(path: Path, package: Path) -> str:
+    return path.relative_to(package).with_suffix("").parts[0]
+
+
+def statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those that only a type checker reads."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        yield node
+        yield from statements(node)
+
+
+def imported(path: Path, package: Path) -> set[tuple[str, str]]:
+    """(kind, name) of what a file imports: parts of the package, and other packages."""
+    found = set()
+    inside = path.relative_to(package.parent).with_suffix("").parts
+    for node in statements(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = inside[: -node.level] if node.level else ()
+            whole = ".".join((*base, node.module or "")).strip(".")
+            names = [f"{whole}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            first, *rest = name.split(".")
+            if first != package.name:
+                found.add(("package", first))
+            elif rest:
+                found.add(("part", rest[0]))
+    return found
+
+
+def violations(package: Path) -> list[str]:
+    """One line for each import that points up, or comes in by the wrong door."""
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        part = part_of(path, package)
+        if path == package / "__init__.py":
+            continue  # the roof: it shows what lies below
+        name = path.relative_to(package)
+        if part not in HEIGHT:
+            found.append(f"{name} stands on no floor")
+            continue
+        for kind, other in sorted(imported(path, package)):
+            if kind == "package":
+                if other in DOORS and part not in DOORS[other]:
+                    found.append(f"{name} imports {other}")
+            elif other in HEIGHT and HEIGHT[other] > HEIGHT[part]:
+                found.append(f"{name} imports {other}, which stands above it")
+    return found
+
+
+def test_imports_only_point_down() -> None:
+    assert violations(PACKAGE) == []
+
+
+def test_every_floor_that_is_built_has_its_files() -> None:
+    built = {part_of(p, PACKAGE) for p in PACKAGE.rglob("*.py")} - {"__init__"}
+
+    assert built <= set(HEIGHT)
+    assert {"tape", "ops", "nn", "trace", "grade", "tex", "widgets"} <= built
+
+
+BAD = {
+    "tape.py": ("from .tensor import Tensor", "tape.py imports tensor, which stands"),
+    "ops/shape.py": ("from ..nn.linear import Linear", "ops/shape.py imports nn, which"),
+    "trace/run.py": ("from .. import grade", "trace/run.py imports grade, which"),
+    "nn/act.py": ("import backproplab.trace", "nn/act.py imports trace, which stands"),
+    "optim/clip.py": (
+        "def f():\n    from ..widgets import lab",
+        "optim/clip.py imports widgets, which stands above it",
+    ),
+    "grade/verdict.py": (
+        "import matplotlib.pyplot as plt",
+        "grade/verdict.py imports matplotlib",
+    ),
+    "plot.py": ("import ipywidgets", "plot.py imports ipywidgets"),
+    "tensor.py": ("import torch", "tensor.py imports torch"),
+    "utils.py": ("", "utils.py stands on no floor"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_tree_that_violates_the_floors_is_caught(tmp_path, name) -> None:
+    code, complaint = BAD[name]
+    package = tmp_path / "backproplab"
+    file = package / name
+    file.parent.mkdir(parents=True)
+    file.write_text(code)
+
+    found = violations(package)
+
+    assert 1 == len(found)
+    assert found[0].startswith(complaint)
+
+
+def test_imports_that_point_down_are_not_caught(tmp_path) -> None:
+    package = tmp_path / "backproplab"
+    (package / "widgets").mkdir(parents=True)
+    (package / "__init__.py").write_text("from . import widgets")
+    (package / "plot.py").write_text("import matplotlib\nfrom .trace import Trace")
+    (package / "widgets" / "lab.py").write_text(
+        "import ipywidgets\nimport numpy as np\nfrom .. import plot\nfrom . import x"
+    )
+
+    assert violations(package) == []
