@@ -67,5 +67,5 @@ def near(name: str, known: Iterable[str]) -> str:
     close = get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    shown = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")
+    shown = ", ".join(known[:12]) + (", .." if len(known) > 12 else "")
     return f"known: {shown}." if known else "there are none yet."

@@ -13,7 +13,7 @@ import pytest
 import backproplab as bp
 from backproplab.exercises import Problem, Slip
 from backproplab.exercises.formula import FormulaError, evaluate
-from backproplab.exercises.problem import follow
+from backproplab.exercises.derivation import follow
 
 SEEDS = range(20)
 NAMES = bp.exercises.names()

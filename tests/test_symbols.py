@@ -24,7 +24,7 @@ v = Symbol("v", np.ones((2, 4)))
         (x + (-y), r"x - y"),
         (x - (-y), r"x + y"),
         (-(x + y), r"-\left(x + y\right)"),
-        (-(-x), r"x"),
+        (np.negative(-x), r"x"),
         (x + 0, r"x"),
         (0 - x, r"-x"),
         (x + x, r"2\,x"),
@@ -155,11 +155,10 @@ def test_a_variable_is_written_as_on_paper(name: str, tex: str) -> None:
         lambda: np.asarray(x),
         lambda: np.add.reduce(x),
         lambda: float(x),
-        lambda: list(x),
     ],
 )
 def test_what_asks_for_values_is_refused_and_not_answered_wrongly(ask) -> None:
-    with pytest.raises((TypeError, IndexError)):
+    with pytest.raises(TypeError):
         ask()
 
 

@@ -1,4 +1,5 @@
 """The written chain rule: one path or all, symbols and numbers, from the rules."""
+# ruff: noqa: E501 (formulas stand on one line, as they are printed)
 
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def test_all_paths_are_added_and_numbers_close_the_sum(scalar_run) -> None:
 &= -1.478
 \end{aligned}"""
         == text
-    )  # noqa: E501
+    )
     assert f"{float(scalar_run['w'].grad):.4g}" == "-1.478"
 
 
@@ -70,7 +71,7 @@ def test_between_matrices_each_link_is_written_as_it_is_computed(matrix_run) -> 
 \frac{\partial \mathrm{loss}}{\partial W_{1}}
 &= \frac{\partial \mathrm{loss}}{\partial y}\,\frac{\partial y}{\partial h}\,\frac{\partial h}{\partial W_{1}} \\
 &= X^{\top}\,\left(\left(0.4\,\left(y - 1\right)\,W_{2}^{\top}\right)\,\mathbf{1}[h > 0]\right)
-\end{aligned}""" == tex.chain_rule(matrix_run, "W1")  # noqa: E501
+\end{aligned}""" == tex.chain_rule(matrix_run, "W1")
     numbers = tex.chain_rule(matrix_run, "b", numbers=True).splitlines()[-2]
     values = [f"{g:.4g}" for g in matrix_run["b"].grad]
     assert rf"&= \begin{{pmatrix}} {' & '.join(values)} \end{{pmatrix}}" == numbers
@@ -87,7 +88,7 @@ def test_gradients_writes_backward_line_by_line(matrix_run) -> None:
 \frac{\partial \mathrm{loss}}{\partial h} &= \frac{\partial \mathrm{loss}}{\partial y}\,W_{2}^{\top} \\
 \frac{\partial \mathrm{loss}}{\partial b} &= \sum_{\text{axis }0} \frac{\partial \mathrm{loss}}{\partial h}\,\mathbf{1}[h > 0] \\
 \frac{\partial \mathrm{loss}}{\partial W_{1}} &= X^{\top}\,\left(\frac{\partial \mathrm{loss}}{\partial h}\,\mathbf{1}[h > 0]\right)
-\end{aligned}""" == tex.gradients(matrix_run)  # noqa: E501
+\end{aligned}""" == tex.gradients(matrix_run)
 
 
 def test_equations_writes_forward_line_by_line(scalar_run, matrix_run) -> None:

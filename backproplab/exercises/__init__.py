@@ -20,7 +20,8 @@ from .attempts import (
 )
 from .authoring import Validation, validate
 from .exercise import Exercise
-from .problem import Given, Problem, Slip
+from .given import Given
+from .problem import Problem, Slip
 
 __all__ = [
     "Exercise",

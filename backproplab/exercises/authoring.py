@@ -9,8 +9,9 @@ from .._table import Table
 from ..grade import LABELS
 from ..tape import Plug, no_grad, plugged
 from ..tensor import Tensor
+from .derivation import follow, gradient
 from .judging import judge
-from .problem import Instance, Problem, follow, gradient
+from .problem import Instance, Problem
 
 _SEEDS = 20
 _STEP = 1e-6

@@ -27,12 +27,12 @@ def follow(code: str, given: Mapping[str, Any]) -> Any:
 def follow_on(
     code: str, given: Mapping[str, Any], own: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Run answer code, but go on from values of one's own where there are some.
+    r"""Run answer code, but go on from values of one's own where there are some.
 
     Returns:
         by variable what the code gave, before one's own value took its place.
 
-    >>> follow_on("b = 2 * a\\nc = b + 1", {"a": 1}, {"b": 5})
+    >>> follow_on("b = 2 * a\nc = b + 1", {"a": 1}, {"b": 5})
     {'b': 2, 'c': 6}
     """
     space, found = _space(given), {}
@@ -61,17 +61,18 @@ def finished(code: str, asked: Mapping[str, str]) -> str:
 
 
 def replaced(code: str, change: str) -> str:
-    """Put each line of ``change`` where ``code`` assigns its name.
+    r"""Put each line of ``change`` where ``code`` assigns its name.
 
     A line that assigns no name of the code goes with the one after it, or before.
 
-    >>> print(replaced("a = x\\nb = a", "k = 3\\nb = k * a"))
+    >>> print(replaced("a = x\nb = a", "k = 3\nb = k * a"))
     a = x
     k = 3
     b = k * a
     """
-    known, groups, waiting = assigned(code), {}, []  # type: set[str], dict[str, list[str]], list[str]
-    last = ""
+    known, last = assigned(code), ""
+    groups: dict[str, list[str]] = {}
+    waiting: list[str] = []
     for statement in ast.parse(dedent(change)).body:
         waiting.append(ast.unparse(statement))
         if _name(statement) in known:

@@ -5,8 +5,9 @@ from typing import Any
 from ..grade import GradeError, Report, Verdict
 from ..trace import Trace
 from . import attempts
+from .given import Given
 from .judging import judge
-from .problem import Given, Problem, gradient
+from .problem import Problem
 
 
 class Exercise:
@@ -34,7 +35,7 @@ class Exercise:
 
     @property
     def asks(self) -> tuple[str, ...]:
-        """Names whose gradient is asked, in the order of the backward pass."""
+        """Names whose gradient, or value, is asked, in the order of the derivation."""
         return self.problem.asks
 
     @property
@@ -91,12 +92,12 @@ class Exercise:
             problem.prompt.strip(),
             f"```python\n{problem.code}\n```" if problem.code else "",
             f"Given: {', '.join(f'`{w}`' for w in self.given.words())}.",
-            f"Asked: {', '.join(f'`{gradient(name)}`' for name in self.asks)}.",
+            f"Asked: {', '.join(f'`{problem.variable(name)}`' for name in self.asks)}.",
         ]
         return "\n\n".join(filter(None, parts))
 
     def __repr__(self) -> str:
-        asked = ", ".join(gradient(name) for name in self.asks)
+        asked = ", ".join(self.problem.variable(name) for name in self.asks)
         return f"<Exercise {self.id}: find {asked} from {', '.join(self.given)}>"
 
     def _repr_markdown_(self) -> str:

@@ -9,30 +9,45 @@ import numpy as np
 from .._symbols import variable
 from ..errors import near
 from ..grade import Report, Verdict, check
+from ..grade.compare import take_in
+from ..grade.diagnose import diagnose
 from ..tape import Node
 from ..trace import Trace
 from .formula import Formula, FormulaError, evaluate
-from .problem import Given, Instance, Problem, gradient
+from .given import Given
+from .problem import Instance, Problem
+from .values import judge_values
 
 # Where a function is tried: other numbers, other sizes, another number format.
 _TRIES = ((1, "float64"), (2, "float64"), (3, "float64"), (4, "float32"))
+_SECONDS = 0.8  # in which the diagnosis of all broken links is to be found
+_LARGEST = 10**6  # entries of an answer that is looked into
 
 
-def judge(problem: Problem, answer: Any, seed: int = 0) -> Verdict | Report:
-    """Judge an answer to a problem; see ``Exercise.check``."""
+def judge(
+    problem: Problem, answer: Any, seed: int = 0, explain: bool = True
+) -> Verdict | Report:
+    """Judge an answer to a problem; see ``Exercise.check``.
+
+    Args:
+        problem: the exercise as data.
+        answer: whatever was handed in.
+        seed: draws the numbers.
+        explain: ask for a diagnosis of what is wrong.
+    """
     try:
         if callable(answer) and not isinstance(answer, Node):
             return _judge_function(problem, answer, seed)
-        return _judge(problem, problem.instance(seed), answer)
+        return _judge(problem, problem.instance(seed), answer, explain)
     except Exception as error:  # an object that fights being looked at
         says = f"This {type(answer).__name__} cannot be read ({type(error).__name__})."
         return _all(problem, "wrong", says)
 
 
 def read(
-    typed: Mapping[str, str], given: Given
+    problem: Problem, typed: Mapping[str, str], given: Given
 ) -> dict[str, Formula | FormulaError | None]:
-    """Read formulas by asked name; each may use the gradients that stand above it.
+    """Read formulas by asked name; each may use the answers that stand above it.
 
     Returns:
         what was understood, or the error; None where nothing was typed.
@@ -44,7 +59,7 @@ def read(
             continue
         try:
             found[name] = evaluate(text, known, spell=spell)
-            known[gradient(name)] = found[name].value
+            known[problem.variable(name)] = found[name].value
         except FormulaError as error:
             found[name] = error
     return found
@@ -57,41 +72,58 @@ def spell(name: str) -> str:
     return variable(name)
 
 
-def _judge(problem: Problem, at: Instance, answer: Any) -> Verdict | Report:
+def _judge(
+    problem: Problem, at: Instance, answer: Any, explain: bool = True
+) -> Verdict | Report:
     asks = problem.asks
     answers: dict[str, Any] = dict.fromkeys(asks, ...)
     if isinstance(answer, Mapping):
-        answers |= {_asked(asks, name): value for name, value in answer.items()}
+        answers |= {_asked(problem, name): value for name, value in answer.items()}
     elif len(asks) == 1:
         answers[asks[0]] = answer
     elif answer is not ... and answer is not None:
         names = ", ".join(f'"{name}": ...' for name in asks)
-        says = f"{len(asks)} gradients are asked: hand in a dict {{{names}}}."
+        says = f"{len(asks)} {problem.quantity}s are asked: hand in a dict {{{names}}}."
         return _all(problem, "wrong", says)
     unread = {}
     typed = {name: value for name, value in answers.items() if isinstance(value, str)}
-    for name, formula in read(typed, at.given).items():
+    for name, formula in read(problem, typed, at.given).items():
         answers[name] = formula.value if isinstance(formula, Formula) else ...
         if isinstance(formula, FormulaError):
             unread[name] = Verdict("wrong", str(formula), name=name)
-    judged = {**check(at.run, answers), **unread}
-    verdicts = {
-        name: _explained(at.run, verdict, answers.get(name))
-        for name, verdict in judged.items()
-    }
-    if len(verdicts) == 1:
-        return verdicts[asks[0]]
-    return Report(verdicts)
+    if problem.quantity == "value":
+        verdicts = {**judge_values(problem, at, answers), **unread}
+    else:
+        verdicts = {**check(at.run, answers), **unread}
+        wrong = [n for n, v in verdicts.items() if v.label in ("wrong", "shape")]
+        for name in wrong if explain else ():
+            seconds = _SECONDS / len(wrong)
+            verdicts[name] = _explained(at.run, verdicts[name], answers, seconds)
+    return Report(verdicts) if len(verdicts) > 1 else verdicts[asks[0]]
 
 
-def _explained(run: Trace, verdict: Verdict, got: Any) -> Verdict:
-    """Say more than "wrong": the one place where ``grade.diagnose`` is to be asked."""
-    return verdict
+def _explained(
+    run: Trace, verdict: Verdict, answers: Mapping[str, Any], seconds: float
+) -> Verdict:
+    """Say which link broke and how, given the learner's own answers upstream of it."""
+    name = verdict.name
+    own = {n: take_in(got)[0] for n, got in answers.items()}
+    given = {n: a for n, a in own.items() if n != name and a is not None}
+    got = own[name]
+    if got is None or got.size > _LARGEST:
+        return verdict
+    found = diagnose(run, name, got, given=given, seconds=seconds)
+    if found.ok or found.label == verdict.label:
+        return verdict
+    says = found.says
+    if found.label == "unexplained":
+        says = f"{verdict.says} {says}" if says not in verdict.says else verdict.says
+    return Verdict(found.label, says, None, name)
 
 
-def _asked(asks: tuple[str, ...], name: Any) -> str:
-    """Take ``dx`` for ``x``: both name the gradient of x."""
-    return {gradient(a): a for a in asks}.get(str(name), str(name))
+def _asked(problem: Problem, name: Any) -> str:
+    """Take ``dx`` for ``x``, where gradients are asked."""
+    return {problem.variable(a): a for a in problem.asks}.get(str(name), str(name))
 
 
 def _judge_function(

@@ -10,7 +10,7 @@ import numpy as np
 from .. import ops
 from ..trace import replay
 from .expression import slips
-from .links import Break, Link, fitted
+from .links import Break, Link, times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,15 +45,6 @@ def breaks(link: Link) -> Iterator[Break]:
     yield from _axes(link)
     yield from slips(link)
     yield from _diagonal(link)
-
-
-def times(label: str, link: Link, factor: Any, why: str, cost: int = 1) -> Break:
-    """Make the break in which the incoming gradient meets another factor."""
-
-    def back(t: np.ndarray) -> np.ndarray | None:
-        return fitted(_spread(t, np.shape(link.g)) * factor, np.shape(link.g))
-
-    return Break(label, link, why, lambda g: g * factor, back, cost=cost)
 
 
 def exchanged(
@@ -324,15 +315,6 @@ def _diagonal(link: Link) -> Iterator[Break]:
         f"{link.out} depended on the others of {link.into}."
     )
     yield times("factor-substituted", link, entries, why)
-
-
-def _spread(t: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The adjoint of ``fitted``."""
-    try:
-        return np.broadcast_to(t, shape)
-    except ValueError:
-        found = fitted(t, shape)
-        return np.zeros(shape) if found is None else found
 
 
 def _square(v: Any) -> bool:

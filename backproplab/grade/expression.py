@@ -9,11 +9,12 @@ import numpy as np
 
 from ..tensor import Tensor
 from ..trace import Record, Trace, record
-from .links import Break, Link
+from .links import Break, Link, times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_REDUCTIONS = {"sum", "mean", "dot", "einsum", "matmul", "vecdot"}
 _MOST_TERMS = 8
 _MOST_STEPS = 60
 
@@ -73,11 +74,12 @@ def slips(link: Link) -> Iterator[Break]:
 
 def _broken(rule: _Rule, link: Link, slips: tuple[_Slip, ...]) -> Break:
     changes = {s.step: s.change for s in slips}
-    s = slips[0]
-    cost = 1 if s.label == "statistics-constant" else 2
-    return Break(
-        s.label, link, s.why, lambda g: rule.sends(g, changes), cost=cost * len(slips)
-    )
+    label, why = slips[0].label, slips[0].why
+    cost = len(slips) * (1 if label == "statistics-constant" else 2)
+    if link.entry.primitive.kind == "elementwise":
+        factor = rule.sends(np.ones_like(link.g), changes)
+        return times(label, link, np.nan if factor is None else factor, why, cost)
+    return Break(label, link, why, lambda g: rule.sends(g, changes), cost=cost)
 
 
 def _is_sum(rule: _Rule, s: _Slip) -> bool:
@@ -99,8 +101,12 @@ def _ways(rule: _Rule, r: Record, link: Link) -> Iterator[_Slip]:
             yield _Slip(r.id, change, *_lost_term(rule, link, lost))
         yield _Slip(r.id, "turn", other, f"A sign is turned {inside}.")
     elif r.op == "multiply":
-        for change, lost in (("left", names[1]), ("right", names[0])):
-            yield _Slip(r.id, change, other, f"The factor {lost} is left out {inside}.")
+        for change, kept in (("left", 0), ("right", 1)):
+            if _depends(trace, inputs[kept], rule.start) or not _depends(
+                trace, r.id, rule.start
+            ):
+                why = f"The factor {names[1 - kept]} is left out {inside}."
+                yield _Slip(r.id, change, other, why)
     elif r.op == "divide":
         yield _Slip(
             r.id, "left", other, f"The division by {names[1]} is left out {inside}."
@@ -185,21 +191,24 @@ def _operate(entry: Any, xs: list[Any], change: str) -> Any:
 def _through_reduction(rule: _Rule, i: int) -> bool:
     """Whether a term sums the incoming gradient over entries: a statistic's path."""
     trace = rule.trace
-    if trace is None or i < 0:
-        return False
-    stack, seen = [i], set()
-    while stack:
-        r = trace[stack.pop()]
-        if r.id in seen:
-            continue
-        seen.add(r.id)
-        if r.op in ("sum", "mean", "dot", "einsum", "matmul", "vecdot") and _depends(
-            trace, r.id, rule.start
-        ):
-            return True
-        stack += r.inputs
-    return False
+    assert trace is not None
+    return any(
+        trace[k].op in _REDUCTIONS and _depends(trace, k, rule.start)
+        for k in _ancestors(trace, i)
+    )
 
 
 def _depends(trace: Trace, i: int, g: int) -> bool:
-    return i == g or any(_depends(trace, k, g) for k in trace[i].inputs if k >= g)
+    return g in _ancestors(trace, i)
+
+
+def _ancestors(trace: Trace, i: int) -> set[int]:
+    """A record and all that it was made of."""
+    found: set[int] = set()
+    stack = [i]
+    while stack:
+        k = stack.pop()
+        if k >= 0 and k not in found:
+            found.add(k)
+            stack += trace[k].inputs
+    return found

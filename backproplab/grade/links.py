@@ -173,6 +173,15 @@ def links(run: Trace, grads: dict[int, np.ndarray], below: int) -> list[Link]:
     return found
 
 
+def times(label: str, link: Link, factor: Any, why: str, cost: int = 1) -> Break:
+    """Make the break in which the incoming gradient meets another factor."""
+
+    def back(t: np.ndarray) -> np.ndarray | None:
+        return fitted(_spread(t, np.shape(link.g)) * factor, np.shape(link.g))
+
+    return Break(label, link, why, lambda g: g * factor, back, cost=cost)
+
+
 def fitted(raw: Any, shape: tuple[int, ...]) -> np.ndarray | None:
     """Sum over broadcast axes to ``shape``, or broadcast to it; None where neither fits.
 
@@ -197,3 +206,12 @@ def fitted(raw: Any, shape: tuple[int, ...]) -> np.ndarray | None:
         return np.broadcast_to(raw, shape)
     except ValueError:
         return None
+
+
+def _spread(t: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The adjoint of ``fitted``."""
+    try:
+        return np.broadcast_to(t, shape)
+    except ValueError:
+        found = fitted(t, shape)
+        return np.zeros(shape) if found is None else found

@@ -11,7 +11,6 @@ from .. import exercises
 from ..exercises.attempts import last_typed
 from ..exercises.formula import Formula, FormulaError
 from ..exercises.judging import read, spell
-from ..exercises.problem import gradient
 from ..grade import Report, Verdict
 from .lab import STATIC, Lab
 from .markdown import html
@@ -49,7 +48,10 @@ class ExerciseCard(Lab):
         typed = last_typed(problem.id)
         self._attempted = bool(typed)
         self._rung = 0
-        self.fields = {name: _field(name, typed) for name in problem.asks}
+        self.fields = {
+            name: _field(name, problem.problem.variable(name), typed)
+            for name in problem.asks
+        }
         self._read = {name: ipywidgets.HTMLMath() for name in problem.asks}
         self._said = ipywidgets.HTML(_live(""))
         self._help = ipywidgets.HTMLMath()
@@ -149,7 +151,7 @@ class ExerciseCard(Lab):
 
     def _formulas(self) -> dict[str, Formula | FormulaError | None]:
         typed = {name: field.value for name, field in self.fields.items()}
-        return read(typed, self.exercise.given)
+        return read(self.exercise.problem, typed, self.exercise.given)
 
     def _typed(self) -> None:
         with self.reported():
@@ -164,7 +166,7 @@ class ExerciseCard(Lab):
     def _show_read(self) -> None:
         """Show what was understood; unchanged lines stay, so nothing flickers."""
         for name, formula in self._formulas().items():
-            said = _understood(name, formula)
+            said = _understood(self.exercise.problem.variable(name), formula)
             if self._read[name].value != said:
                 self._read[name].value = said
 
@@ -174,7 +176,7 @@ class ExerciseCard(Lab):
         return verdict._repr_html_()
 
 
-def _understood(name: str, formula: Formula | FormulaError | None) -> str:
+def _understood(variable: str, formula: Formula | FormulaError | None) -> str:
     if formula is None:
         return ""
     if isinstance(formula, FormulaError):
@@ -183,17 +185,17 @@ def _understood(name: str, formula: Formula | FormulaError | None) -> str:
         )
     shape = np.shape(formula.value)
     size = f"shape {shape}" if shape else "a number"
-    left = spell(gradient(name))
+    left = spell(variable)
     return (
         f'<div class="bpl-read">$\\displaystyle {left} = {escape(formula.tex)}$'
         f"<small>{size}</small></div>"
     )
 
 
-def _field(name: str, typed: dict[str, str]) -> ipywidgets.Text:
+def _field(name: str, variable: str, typed: dict[str, str]) -> ipywidgets.Text:
     return ipywidgets.Text(
         value=typed.get(name, typed.get("", "")),
-        description=f"{gradient(name)} =",
+        description=f"{variable} =",
         placeholder="a formula in the names above",
         continuous_update=True,
     )

@@ -42,8 +42,8 @@ def race(steps: dict[str, Step], budget: float, rounds: int = 60) -> Race:
 
     The first competitor runs twice a round; the order is drawn anew each time, so that
     nobody always follows the same one. Who takes more than a fair share sits rounds
-    out. The collector stays on, as in a learner's kernel, but each turn begins with what
-    the others left already collected.
+    out. The collector stays on, as in a learner's kernel, but each turn begins with
+    what the others left already collected.
     """
     turns = {name: _turn(step) for name, step in steps.items()}
     first = next(iter(steps))

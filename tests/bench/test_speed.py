@@ -136,10 +136,13 @@ def test_import_costs_little_more_than_numpy(report):
 def test_what_a_step_costs_in_a_process_of_its_own(name, report):
     peers = [p for p in (OURS, HAND, STUDENT, TORCH, JAX) if p not in MISSING]
 
-    for peer in peers:
-        costs = memory.alone(name, peer)
-        words = ", ".join(f"{costs[k]:.0f} {k}" for k in sorted(costs))
+    costs = {peer: memory.alone(name, peer) for peer in peers}
+
+    for peer, cost in costs.items():
+        words = ", ".join(f"{cost[k]:.0f} {k}" for k in sorted(cost))
         report.notes.append((f"{name}, alone, {peer}", words))
+        if peer != OURS:
+            report.add(f"{name}, alone", peer, costs[OURS]["ms"] / cost["ms"])
 
 
 @pytest.mark.parametrize(
