@@ -11,6 +11,7 @@ from .tensor import Tensor, tensor
 if TYPE_CHECKING:
     from .anomaly import detect_anomaly
     from .check import check_grads
+    from .comparison import compare_runs
     from .saving import load, save
     from .trace import load_trace, record
     from .transforms import (
@@ -27,21 +28,22 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "Plug", "Tensor", "check_grads", "checkpoint", "detect_anomaly", "elementwise",
-    "enable_grad", "errors", "grad", "hessian", "hvp", "implements", "is_grad_enabled",
-    "jacfwd", "jacobian", "jacrev", "jvp", "linear", "load", "load_trace", "no_grad",
-    "ops", "plugged", "primitive", "record", "save", "scope", "tensor",
-    "value_and_grad", "vjp",
+    "Plug", "Tensor", "check_grads", "checkpoint", "compare_runs", "detect_anomaly",
+    "elementwise", "enable_grad", "errors", "grad", "hessian", "hvp", "implements",
+    "is_grad_enabled", "jacfwd", "jacobian", "jacrev", "jvp", "linear", "load",
+    "load_trace", "no_grad", "ops", "plugged", "primitive", "record", "save", "scope",
+    "tensor", "value_and_grad", "vjp",
 ]  # fmt: skip
 
 # Loaded when first asked for, so that the import costs little more than NumPy's.
 _LATER = {
-    "anomaly", "check", "data", "exercises", "formats", "grade", "nn", "optim", "plot",
-    "saving", "tex", "trace", "transforms", "widgets",
+    "anomaly", "check", "data", "exercises", "formats", "grade", "meanfield", "nn",
+    "optim", "plot", "saving", "tex", "trace", "transforms", "widgets",
 }  # fmt: skip
 _FROM = {
     "checkpoint": "transforms",
     "check_grads": "check",
+    "compare_runs": "comparison",
     "detect_anomaly": "anomaly",
     "grad": "transforms",
     "hessian": "transforms",

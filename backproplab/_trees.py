@@ -1,5 +1,6 @@
 """Nested lists, tuples and dicts, whose leaves are arrays, numbers and tensors."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,7 +31,8 @@ def rebuild(tree: Any, leaves: Iterator[Any]) -> Any:
     if tree is None:
         return None
     if isinstance(tree, dict):
-        return {k: rebuild(branch, leaves) for k, branch in tree.items()}
+        built = {k: rebuild(branch, leaves) for k, branch in tree.items()}
+        return OrderedDict(built) if isinstance(tree, OrderedDict) else built
     branches = [rebuild(branch, leaves) for branch in tree]
     plain = type(tree) in (tuple, list)
     return type(tree)(branches) if plain else type(tree)(*branches)  # namedtuple

@@ -63,7 +63,7 @@ def near(name: str, known: Iterable[str]) -> str:
     """
     from difflib import get_close_matches  # loaded only once something is misspelt
 
-    known = list(known)
+    known = list(dict.fromkeys(known))
     close = get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(close)}?"

@@ -29,7 +29,11 @@ class Magnitude:
 
 
 def magnitudes(
-    runs: Mapping[str, Trace], *, by_module: bool = True, leaves: bool = False
+    runs: Mapping[str, Trace],
+    *,
+    by_module: bool = True,
+    leaves: bool = False,
+    depth: int | None = None,
 ) -> list[Magnitude]:
     """Measure every layer of one or several runs, in the order of the first.
 
@@ -37,6 +41,7 @@ def magnitudes(
         runs: recorded runs by name.
         by_module: one row a module or scope, an op where there is none; else one an op.
         leaves: also parameters and inputs.
+        depth: how many parts of a dotted path make a module; all when None.
 
     >>> import backproplab as bp
     >>> x = bp.tensor([3.0, -4.0], requires_grad=True)
@@ -46,7 +51,7 @@ def magnitudes(
     >>> magnitudes({"": run})[0]
     Magnitude(name='y', op='multiply', values=(7.07...,), grads=(1.0,), gains=(None,))
     """
-    tables = [_rows(run, by_module, leaves) for run in runs.values()]
+    tables = [_rows(run, by_module, leaves, depth) for run in runs.values()]
     names = dict.fromkeys(name for rows in tables for name in rows)
     return [_joined(name, [rows.get(name) for rows in tables]) for name in names]
 
@@ -72,16 +77,19 @@ def rms(a: Any) -> float:
 _Row = tuple[str, float | None, float | None, float | None]  # op, value, gradient, gain
 
 
-def _rows(run: Trace, by_module: bool, leaves: bool) -> dict[str, _Row]:
+def _rows(
+    run: Trace, by_module: bool, leaves: bool, depth: int | None
+) -> dict[str, _Row]:
     backward = any(r.grad is not None for r in run)
-    gains = run.gain() if by_module and backward else {}
+    gains = run.gain(depth) if by_module and backward else {}
     rows: dict[str, _Row] = {}
     for r in run:
         if not r.inputs:
             if leaves and r.op != "constant":
                 rows[r.name] = (r.op, rms(r.value), _grad(r), None)
             continue
-        name = (r.scope or r.name) if by_module else r.name
+        module = ".".join(r.scope.split(".")[:depth])
+        name = (module or r.name) if by_module else r.name
         gain = gains.get(name) if by_module else _gain(run, r)
         rows.pop(name, None)  # the last op of a module makes its output
         rows[name] = (r.op, rms(r.value), _grad(r), gain)

@@ -1,6 +1,6 @@
 """Pictures for paper and slides; matplotlib enters here and loads when first used."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO, StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +134,43 @@ def gradient_flow(
         ax.invert_yaxis()
         ax.set_xlabel("root mean square (× at the axis: exactly 0)")
         fig.legend(loc="outside upper left", ncols=2)
+    return fig
+
+
+def by_layer(
+    layers: Sequence[str],
+    shown: Mapping[str, Mapping[str, Sequence[float | None]]],
+    *,
+    fig: "Figure | None" = None,
+) -> "Figure":
+    """Draw quantities by layer on log scales, one panel a quantity, one line a run.
+
+    An exact zero has no place on a log scale: it is a gap in the line.
+
+    Args:
+        layers: names, from the input on.
+        shown: for each quantity the numbers of each run, one a layer.
+        fig: a figure to draw anew; a new one when None.
+    """
+    x = np.arange(1, len(layers) + 1)
+    with house():
+        if fig is None:
+            fig = figure(3.8 * len(shown), 3.0)
+        fig.clear()
+        panels = fig.subplots(1, len(shown), squeeze=False)[0]
+        for ax, (quantity, runs) in zip(panels, shown.items(), strict=True):
+            for name, line in runs.items():
+                y = np.array([v or np.nan for v in line], dtype=float)
+                mark = "." if len(layers) <= 30 else ""
+                ax.plot(x, y, marker=mark, label=name)
+            ax.set_yscale("log")
+            ax.set_xlabel("layer")
+            ax.set_title(quantity)
+            if len(layers) <= 6:
+                ax.set_xticks(x, layers, rotation=30, ha="right")
+        fig.legend(
+            *panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=4
+        )
     return fig
 
 

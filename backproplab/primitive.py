@@ -12,8 +12,10 @@ There is one rule for each differentiable input, in order; None where no gradien
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from inspect import Parameter, signature
+from inspect import Parameter, Signature, signature
 from typing import Any
+
+import numpy as np
 
 from ._arrays import shape_words
 from .errors import BackpropError, RuleError, ShapeError, near
@@ -64,6 +66,28 @@ class Primitive:
         "variadic",
         "vjp",
     )  # fmt: skip
+
+    call: Rule
+    cast: str
+    defaults: dict[str, Any]
+    differentiable: bool
+    doc: str
+    example: Rule
+    inputs: tuple[str, ...]
+    jvp: Rule | None
+    kind: str
+    listed: bool
+    name: str
+    needs: "_Needs"
+    numpy: tuple[Any, ...]
+    pullbacks: tuple[Any, ...]
+    requires: str
+    rules: tuple[Any, ...]
+    saves: bool
+    signature: Signature
+    value: Rule
+    variadic: bool
+    vjp: Rule | None
 
     def __repr__(self) -> str:
         return f"<{self.kind} op {self.name}{self.signature}>"
@@ -238,17 +262,21 @@ def _needed(rule: Any, skip: int, arity: int) -> tuple[int, ...] | None:
 
 
 def _partial_pullback(partial: Any) -> Rule:
-    """Multiply by the partial; written out for the common counts of inputs, for speed."""
+    """Multiply g by the partial; into ``out`` where the engine offers an array."""
     if not callable(partial):
         if partial == 1:
             return unchanged
-        if partial == -1:
-            return lambda g, *_inputs, **_static: -g
-        return lambda g, *_inputs, **_static: g * partial
-    count = len(_parameters(partial).parameters)
-    if count == 2:
-        return lambda g, y, x, **static: g * partial(y, x, **static)
-    return lambda g, y, *inputs, **static: g * partial(y, *inputs, **static)
+
+        def multiple(g: Any, *_inputs: Any, out: Any = None, **_static: Any) -> Any:
+            return g * partial if out is None else np.multiply(g, partial, out=out)
+
+        return multiple
+
+    def pullback(g: Any, y: Any, *inputs: Any, out: Any = None, **static: Any) -> Any:
+        slope = partial(y, *inputs, **static)
+        return g * slope if out is None else np.multiply(g, slope, out=out)
+
+    return pullback
 
 
 def _sum_of_partials(partials: tuple[Any, ...]) -> Rule:
@@ -316,7 +344,11 @@ def _caller(op: Primitive, body: Rule) -> Rule:
             if not static and arity < len(args) <= most:
                 static = dict(zip(by_place, args[arity:], strict=False))
                 args = args[:arity]
-            if len(args) != arity or not static.keys() <= defaults.keys() or (required and not required <= static.keys()):
+            if (
+                len(args) != arity
+                or not static.keys() <= defaults.keys()
+                or (required and not required <= static.keys())
+            ):
                 args, static = _bind(op, args, static)
             return apply(op, args, {**defaults, **static} if static else defaults)
 
@@ -328,7 +360,22 @@ def _caller(op: Primitive, body: Rule) -> Rule:
     return call
 
 
+# What PyTorch calls the parameters of the ops that NumPy does not have.
+_PYTORCH = {
+    "input": ("x", "ids"), "weight": ("w", "gamma"), "bias": ("b", "beta"),
+    "target": ("y",), "dim": ("axis",), "keepdim": ("keepdims",),
+}  # fmt: skip
+
+
+def _ours(op: Primitive, keyword: str) -> str:
+    known = op.signature.parameters
+    if keyword in known or op.numpy:
+        return keyword
+    return next((k for k in _PYTORCH.get(keyword, ()) if k in known), keyword)
+
+
 def _bind(op: Primitive, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
+    static = {_ours(op, k): value for k, value in static.items()}
     try:
         bound = op.signature.bind(*args, **static)
     except TypeError as error:

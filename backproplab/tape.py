@@ -284,25 +284,26 @@ def backward(
     plugs = _mode.get().plugs
     changed = _Change.latest
     alone = not plugs and not higher
-    waiting: dict[int, list[Any]] = {}  # id -> [node, gradient so far, is it ours alone]
+    # id -> [node, gradient so far, whether nobody else holds it (None: not asked yet)]
+    waiting: dict[int, list[Any]] = {}
     queue: list[int] = []  # a heap of -id: the youngest comes first
     for node, g in seeds:
         if node._id in waiting:
             waiting[node._id][1] = waiting[node._id][1] + g
         else:
-            waiting[node._id] = [node, g, False]
+            waiting[node._id] = [node, g, None]
             heappush(queue, -node._id)
     while queue:
         i = -heappop(queue)
         node, g, ours = waiting.pop(i)
         if node._extra is not None:
-            g, ours = _run_hooks(node, g), False
+            g, ours = _run_hooks(node, g), None
         if plugs:
             for plug in plugs:
                 plug.arrive(node, g)
         edges = node._edges if within is None else within[i]
         if not edges:
-            sink(node, g, ours)
+            sink(node, g, ours is True)
             continue
         op, inputs, values, static = node._op, node._inputs, node._values, node._static
         if inputs is None:
@@ -319,33 +320,36 @@ def backward(
         if op.vjp is not None:
             together = op.vjp(g, y, *values, wrt=edges, **static)
         for k in edges:
-            x, ours = inputs[k], False
+            x, new = inputs[k], None
             if op.vjp is not None:
                 rule, c = None, together[k]
             elif (rule := pullbacks[k]) is unchanged:
                 c = g
             elif rule is None:
                 continue
+            elif ours and k == edges[-1] and op.kind == "elementwise":
+                c, new = rule(g, y, *values, out=g, **static), True
             else:
                 c = rule(g, y, *values, **static)
             if rule is not unchanged or form is None or x._form is not form:
                 like = x._data
                 if c.shape != like.shape or c.dtype != like.dtype:
                     c = fit(c, like)
-                if alone and c.nbytes > _LARGE:
-                    ours = _is_new(c, g, values, together)
+                if alone and not new and c.nbytes > _LARGE:
+                    new = _is_new(c, g, values, together)
             if plugs:
                 for plug in plugs:
                     c = plug.edge(node, k, c)
             j = x._id
             if (entry := waiting.get(j)) is None:
-                waiting[j] = [x, c, ours]
+                waiting[j] = [x, c, new]
                 heappush(queue, -j)
             elif entry[2]:
                 entry[1] += c  # large, and nobody else holds it
             else:
                 entry[1] = entry[1] + c
-                entry[2] = alone and c.nbytes > _LARGE
+                if entry[2] is None:
+                    entry[2] = alone and c.nbytes > _LARGE
         if not retain:
             node._inputs = node._values = node._static = None
 

@@ -6,9 +6,25 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import ops
-from .errors import DTypeError, GradError, RuleError, ShapeError
+from .errors import (
+    DTypeError,
+    GradError,
+    NameLookupError,
+    RuleError,
+    ShapeError,
+    near,
+)
 from .primitive import numpy_rules
-from .tape import Node, _ids, backward, extra, form_of, label, mark_changed
+from .tape import (
+    Node,
+    _ids,
+    backward,
+    extra,
+    form_of,
+    is_grad_enabled,
+    label,
+    mark_changed,
+)
 
 
 class Tensor(Node):
@@ -129,6 +145,11 @@ class Tensor(Node):
         return ops.transpose(self)
 
     @property
+    def mT(self) -> "Tensor":
+        """The transpose of the last two axes."""
+        return ops.matrix_transpose(self)
+
+    @property
     def name(self) -> str | None:
         """What records, messages and pictures call it."""
         return self._extra.name if self._extra is not None else None
@@ -145,6 +166,17 @@ class Tensor(Node):
             tail = f", op={self._op.name}"
         dtype = "" if self.dtype == np.float64 else f", dtype={self.dtype}"
         return f"tensor({body}{dtype}{tail})"
+
+    def __format__(self, spec: str) -> str:
+        return format(repr(self) if self.ndim else self.item(), spec)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        known = [n for n in dir(Tensor) if not n.startswith("_")]
+        raise NameLookupError(
+            f"Tensor has no attribute {name}.", help=near(name, known)
+        )
 
     # Backward.
 
@@ -371,7 +403,8 @@ def _plain(x: Any) -> Any:
 
 
 def _no_rule(func: Any, method: str, kwargs: Any) -> RuleError:
-    name = f"np.{func.__name__}" + ("" if method == "__call__" else f".{method}")
+    module = getattr(func, "__module__", "numpy").replace("numpy", "np", 1)
+    name = f"{module}.{func.__name__}" + ("" if method == "__call__" else f".{method}")
     if kwargs:
         return RuleError(
             f"{name}: the keyword {', '.join(kwargs)} has no derivative rule on tensors.",
@@ -407,19 +440,42 @@ def _comparison(ufunc: Any) -> Callable[[Any, Any], Any]:
     return lambda self, other: ufunc(self._data, _plain(other))
 
 
+def _constant(name: str) -> Callable[..., Any]:
+    return lambda self, *args, **kwargs: getattr(self.data, name)(*args, **kwargs)
+
+
+def _augmented(op: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """A new tensor; but with the tape off a leaf is updated in place, as in PyTorch."""
+
+    def update(self: Any, other: Any) -> Any:
+        if self._edges != () or is_grad_enabled():
+            return op(self, other)
+        self.data[...] = op(self._data, _plain(other))
+        mark_changed(self)
+        return self
+
+    return update
+
+
 for _name, _op in {
     "add": ops.add, "sub": ops.subtract, "mul": ops.multiply, "truediv": ops.divide,
-    "pow": ops.power, "matmul": ops.matmul,
+    "pow": ops.power, "matmul": ops.matmul, "mod": ops.remainder,
 }.items():  # fmt: skip
     setattr(Tensor, f"__{_name}__", _op)
+    setattr(Tensor, f"__i{_name}__", _augmented(_op))
     setattr(Tensor, f"__r{_name}__", _reflected(_op))
-for _name, _op in {"neg": ops.negative, "abs": ops.abs}.items():
+for _name, _op in {
+    "neg": ops.negative, "pos": ops.positive, "abs": ops.abs,
+}.items():  # fmt: skip
     setattr(Tensor, f"__{_name}__", _op)
 for _name, _ufunc in {
     "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
-    "gt": np.greater, "ge": np.greater_equal,
+    "gt": np.greater, "ge": np.greater_equal, "floordiv": np.floor_divide,
 }.items():  # fmt: skip
     setattr(Tensor, f"__{_name}__", _comparison(_ufunc))
+for _name in ("all", "any", "argmax", "argmin", "argsort"):
+    setattr(Tensor, _name, _constant(_name))
+Tensor.flatten = ops.ravel  # type: ignore[attr-defined]
 for _name in (
     "abs", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
     "clip", "cos", "cosh", "cumsum", "diagonal", "dot", "erf", "exp", "exp2", "expm1",

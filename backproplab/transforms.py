@@ -198,12 +198,15 @@ def hessian(f: Function, argnums: Argnums = 0, has_aux: bool = False) -> Functio
 def hvp(f: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     """Return H v of a scalar f, at the cost of a few gradients and without H.
 
-    Forward over reverse. Several primals give a tuple, over the whole Hessian.
+    Forward over reverse. Several primals give a tuple, over the whole Hessian; a single
+    one may stand without its tuple.
 
     >>> x, v = np.array([1.0, 2.0]), np.ones(2)
     >>> hvp(lambda x: (x * x * x).sum(), (x,), (v,)).tolist()
     [6.0, 12.0]
     """
+    if not isinstance(primals, (tuple, list)):
+        primals, tangents = (primals,), (tangents,)
     argnums = tuple(range(len(primals))) if len(primals) > 1 else 0
     return jvp(grad(f, argnums), primals, tangents)[1]
 

@@ -85,9 +85,7 @@ def _set(labels):
 
 def _places(places):
     """``"h<-z p<-q b"``: the edges (h, z) and (p, q), or the node b."""
-    return {
-        tuple(p.split("<-")) if "<-" in p else p for p in places.split()
-    }
+    return {tuple(p.split("<-")) if "<-" in p else p for p in places.split()}
 
 
 # A chain of scalars, ending in a product of a value with itself.
@@ -119,17 +117,26 @@ single(c, "y", "local-factor-missing", "s<-y", lambda v: v.dp * v.w + v.ds)
 single(c, "y", "sign", "s<-y", lambda v: v.dp * v.w - v.ds * np.cos(v.y))
 single(c, "b", "sign", "a<-b", lambda v: -v.db)
 double(
-    c, "w", ("local-factor-missing", "y<-a"), ("wrong-operand", "z<-w"),
+    c,
+    "w",
+    ("local-factor-missing", "y<-a"),
+    ("wrong-operand", "z<-w"),
     lambda v: v.dy * v.w + v.dp * v.y,
-)  # fmt: skip
+)
 double(
-    c, "a", ("path-missing/overwritten", "p<-y s<-y"), ("factor-substituted", "y<-a"),
+    c,
+    "a",
+    ("path-missing/overwritten", "p<-y s<-y"),
+    ("factor-substituted", "y<-a"),
     lambda v: v.ds * np.cos(v.y) * (1 - v.y),
-)  # fmt: skip
+)
 double(
-    c, "x", ("local-factor-missing", "s<-y"), ("local-factor-missing", "y<-a"),
+    c,
+    "x",
+    ("local-factor-missing", "s<-y"),
+    ("local-factor-missing", "y<-a"),
     lambda v: (v.dp * v.w + v.ds) * v.w,
-)  # fmt: skip
+)
 
 
 # Products, fan-out, broadcasting.
@@ -152,7 +159,13 @@ single(c, "p", "path-missing", "s<-p", lambda v: v.dr * v.q + v.dq)
 single(c, "p", "overwritten", "r<-p", lambda v: v.dr * v.q)
 single(c, "p", "overwritten", "q<-p", lambda v: v.dq)
 single(c, "p", "sign", "t<-s s<-p", lambda v: v.dr * v.q + v.dq + v.dt * np.cos(v.p))
-single(c, "p", "factor-substituted", "s<-p", lambda v: v.dr * v.q + v.dq + v.ds * np.sin(v.p))
+single(
+    c,
+    "p",
+    "factor-substituted",
+    "s<-p",
+    lambda v: v.dr * v.q + v.dq + v.ds * np.sin(v.p),
+)
 single(c, "a", "wrong-operand", "p<-a", lambda v: v.dp * v.a)
 single(c, "a", "wrong-operand", "p<-a", lambda v: v.dp * v.q)
 single(c, "b", "wrong-node/wrong-operand", "a p<-b", lambda v: v.dp * v.b)
@@ -163,23 +176,42 @@ single(c, "k", "mean-not-sum", "q<-k k", lambda v: v.dq.mean(0))
 single(c, "k", "keepdims", "k", lambda v: v.dq.sum(0, keepdims=True))
 single(c, "a", "constant-factor", "p<-a", lambda v: 2 * v.dp * v.b)
 single(c, "a", "upstream-missing", "p<-a", lambda v: v.b, "float32")
-single(c, "a", "path-missing", "q<-p", lambda v: (v.dr * v.q - v.dt * np.cos(v.p)) * v.b, "float32")
+single(
+    c,
+    "a",
+    "path-missing",
+    "q<-p",
+    lambda v: (v.dr * v.q - v.dt * np.cos(v.p)) * v.b,
+    "float32",
+)
 double(
-    c, "a", ("path-missing", "q<-p"), ("wrong-operand", "p<-a"),
+    c,
+    "a",
+    ("path-missing", "q<-p"),
+    ("wrong-operand", "p<-a"),
     lambda v: (v.dr * v.q - v.dt * np.cos(v.p)) * v.a,
-)  # fmt: skip
+)
 double(
-    c, "a", ("sign", "t<-s s<-p"), ("local-factor-missing", "p<-a"),
+    c,
+    "a",
+    ("sign", "t<-s s<-p"),
+    ("local-factor-missing", "p<-a"),
     lambda v: v.dr * v.q + v.dq + v.dt * np.cos(v.p),
-)  # fmt: skip
+)
 double(
-    c, "k", ("wrong-operand", "r<-q"), ("mean-not-sum", "q<-k k"),
+    c,
+    "k",
+    ("wrong-operand", "r<-q"),
+    ("mean-not-sum", "q<-k k"),
     lambda v: (v.dr * v.q).mean(0),
-)  # fmt: skip
+)
 double(
-    c, "p", ("path-missing", "q<-p"), ("factor-substituted", "s<-p"),
+    c,
+    "p",
+    ("path-missing", "q<-p"),
+    ("factor-substituted", "s<-p"),
     lambda v: v.dr * v.q + v.ds * np.sin(v.p),
-)  # fmt: skip
+)
 
 
 # A tanh net with a mean squared error, every step named.
@@ -214,38 +246,64 @@ single(c, "w1", "mean-not-sum", "m1<-w1", lambda v: v.x.T @ v.dm1 / 5)
 single(c, "w1", "transposed", "w1", lambda v: v.dm1.T @ v.x)
 single(c, "w2", "transposed", "w2 m2<-w2", lambda v: v.dm2.T @ v.h)
 single(c, "h", "transposed", "m2<-h", lambda v: v.dm2 @ v.w2)
-single(c, "w1", "transposed", "m2<-h", lambda v: v.x.T @ ((v.dm2 @ v.w2) * (1 - v.h**2)))
+single(
+    c, "w1", "transposed", "m2<-h", lambda v: v.x.T @ ((v.dm2 @ v.w2) * (1 - v.h**2))
+)
 single(c, "w1", "local-factor-missing", "h<-z1", lambda v: v.x.T @ v.dh)
 single(c, "w1", "factor-substituted", "h<-z1", lambda v: v.x.T @ (v.dh * (1 - v.z1**2)))
-single(c, "w1", "factor-substituted", "h<-z1", lambda v: v.x.T @ (v.dh * (1 - np.tanh(v.h) ** 2)))
+single(
+    c,
+    "w1",
+    "factor-substituted",
+    "h<-z1",
+    lambda v: v.x.T @ (v.dh * (1 - np.tanh(v.h) ** 2)),
+)
 single(c, "z1", "factor-substituted", "h<-z1", lambda v: v.dh * v.h * (1 - v.h))
 single(c, "z1", "upstream-missing", "h<-z1", lambda v: 1 - v.h**2)
 single(c, "w2", "wrong-operand", "m2<-w2", lambda v: v.z1.T @ v.dm2)
 single(c, "w2", "wrong-operand", "m2<-w2", lambda v: v.z1.T @ v.dm2, "float32")
-single(c, "w1", "constant-factor", "e<-d loss<-e h<-z1 m1<-w1 d<-y", lambda v: v.dw1 * 1.5)
+single(
+    c, "w1", "constant-factor", "e<-d loss<-e h<-z1 m1<-w1 d<-y", lambda v: v.dw1 * 1.5
+)
 single(c, "b1", "local-factor-missing", "h<-z1", lambda v: v.dh.sum(0), "float32")
 single(c, "w1", "sign", "m1<-w1 h<-z1 d<-y", lambda v: -v.dw1, "float32")
 single(c, "b2", "upstream-missing", "y<-b2", lambda v: np.ones(3) * 5)
 double(
-    c, "w1", ("local-factor-missing", "h<-z1"), ("sum-not-mean", "loss<-e"),
+    c,
+    "w1",
+    ("local-factor-missing", "h<-z1"),
+    ("sum-not-mean", "loss<-e"),
     lambda v: v.x.T @ (2 * v.dloss * v.d @ v.w2.T),
-)  # fmt: skip
+)
 double(
-    c, "w1", ("transposed", "m2<-h"), ("local-factor-missing", "h<-z1"),
+    c,
+    "w1",
+    ("transposed", "m2<-h"),
+    ("local-factor-missing", "h<-z1"),
     lambda v: v.x.T @ (v.dm2 @ v.w2),
-)  # fmt: skip
+)
 double(
-    c, "b1", ("factor-substituted", "h<-z1"), ("mean-not-sum", "z1<-b1 b1"),
+    c,
+    "b1",
+    ("factor-substituted", "h<-z1"),
+    ("mean-not-sum", "z1<-b1 b1"),
     lambda v: (v.dh * (1 - v.h)).mean(0),
-)  # fmt: skip
+)
 double(
-    c, "w2", ("wrong-operand", "m2<-w2"), ("sum-not-mean", "loss<-e"),
+    c,
+    "w2",
+    ("wrong-operand", "m2<-w2"),
+    ("sum-not-mean", "loss<-e"),
     lambda v: v.z1.T @ (2 * v.dloss * v.d),
-)  # fmt: skip
+)
 double(
-    c, "b1", ("transposed", "m2<-h"), ("factor-substituted", "h<-z1"),
-    lambda v: ((v.dm2 @ v.w2) * (1 - v.z1**2)).sum(0), "float32",
-)  # fmt: skip
+    c,
+    "b1",
+    ("transposed", "m2<-h"),
+    ("factor-substituted", "h<-z1"),
+    lambda v: ((v.dm2 @ v.w2) * (1 - v.z1**2)).sum(0),
+    "float32",
+)
 
 
 # Softmax and cross-entropy from primitives, as in a by-hand lecture.
@@ -276,35 +334,118 @@ def onehot(v):
 
 
 c = "softmax_by_hand"
-single(c, "logprobs", "sum-not-mean", "mean_1<-picked loss<-picked", lambda v: -v.dloss * onehot(v))
-single(c, "logprobs", "sign", "loss<-picked loss<-mean_1 logprobs picked<-logprobs mean_1<-picked", lambda v: -v.dlogprobs)
+single(
+    c,
+    "logprobs",
+    "sum-not-mean",
+    "mean_1<-picked loss<-picked",
+    lambda v: -v.dloss * onehot(v),
+)
+single(
+    c,
+    "logprobs",
+    "sign",
+    "loss<-picked loss<-mean_1 logprobs picked<-logprobs mean_1<-picked",
+    lambda v: -v.dlogprobs,
+)
 single(c, "probs", "local-factor-missing", "logprobs<-probs", lambda v: v.dlogprobs)
-single(c, "probs", "factor-substituted", "logprobs<-probs", lambda v: v.dlogprobs * v.probs)
-single(c, "counts_sum_inv", "no-batch-sum", "counts_sum_inv probs<-counts_sum_inv", lambda v: v.dprobs * v.counts)
-single(c, "counts_sum_inv", "keepdims", "counts_sum_inv", lambda v: (v.dprobs * v.counts).sum(1))
-single(c, "counts_sum_inv", "mean-not-sum", "probs<-counts_sum_inv", lambda v: (v.dprobs * v.counts).mean(1, keepdims=True))
-single(c, "counts_sum", "sign", "counts_sum_inv<-counts_sum", lambda v: v.dcounts_sum_inv * v.counts_sum**-2.0)
-single(c, "counts_sum", "factor-substituted", "counts_sum_inv<-counts_sum", lambda v: -v.dcounts_sum_inv * v.counts_sum**-1.0)
-single(c, "counts", "statistics-constant/path-missing", "counts_sum<-counts probs<-counts_sum_inv", lambda v: v.dprobs * v.counts_sum_inv)
-single(c, "logits", "statistics-constant/path-missing", "counts_sum<-counts probs<-counts_sum_inv counts_sum_inv<-counts_sum logit_max<-logits", lambda v: v.dprobs * v.counts_sum_inv * v.counts)
-single(c, "norm_logits", "local-factor-missing", "counts<-norm_logits", lambda v: v.dcounts)
-single(c, "norm_logits", "wrong-operand/factor-substituted", "counts<-norm_logits", lambda v: v.dcounts * v.norm_logits)
+single(
+    c, "probs", "factor-substituted", "logprobs<-probs", lambda v: v.dlogprobs * v.probs
+)
+single(
+    c,
+    "counts_sum_inv",
+    "no-batch-sum",
+    "counts_sum_inv probs<-counts_sum_inv",
+    lambda v: v.dprobs * v.counts,
+)
+single(
+    c,
+    "counts_sum_inv",
+    "keepdims",
+    "counts_sum_inv",
+    lambda v: (v.dprobs * v.counts).sum(1),
+)
+single(
+    c,
+    "counts_sum_inv",
+    "mean-not-sum",
+    "probs<-counts_sum_inv",
+    lambda v: (v.dprobs * v.counts).mean(1, keepdims=True),
+)
+single(
+    c,
+    "counts_sum",
+    "sign",
+    "counts_sum_inv<-counts_sum",
+    lambda v: v.dcounts_sum_inv * v.counts_sum**-2.0,
+)
+single(
+    c,
+    "counts_sum",
+    "factor-substituted",
+    "counts_sum_inv<-counts_sum",
+    lambda v: -v.dcounts_sum_inv * v.counts_sum**-1.0,
+)
+single(
+    c,
+    "counts",
+    "statistics-constant/path-missing",
+    "counts_sum<-counts probs<-counts_sum_inv",
+    lambda v: v.dprobs * v.counts_sum_inv,
+)
+single(
+    c,
+    "logits",
+    "statistics-constant/path-missing",
+    "counts_sum<-counts probs<-counts_sum_inv counts_sum_inv<-counts_sum logit_max<-logits",
+    lambda v: v.dprobs * v.counts_sum_inv * v.counts,
+)
+single(
+    c, "norm_logits", "local-factor-missing", "counts<-norm_logits", lambda v: v.dcounts
+)
+single(
+    c,
+    "norm_logits",
+    "wrong-operand/factor-substituted",
+    "counts<-norm_logits",
+    lambda v: v.dcounts * v.norm_logits,
+)
 single(c, "w", "transposed", "w logits<-w", lambda v: v.dlogits.T @ v.h)
-single(c, "w", "local-factor-missing", "logprobs<-probs", lambda v: _from_probs(v, v.dlogprobs))
+single(
+    c,
+    "w",
+    "local-factor-missing",
+    "logprobs<-probs",
+    lambda v: _from_probs(v, v.dlogprobs),
+)
 double(
-    c, "w", ("local-factor-missing", "logprobs<-probs"),
-    ("statistics-constant/path-missing", "counts_sum<-counts probs<-counts_sum_inv counts_sum_inv<-counts_sum"),
+    c,
+    "w",
+    ("local-factor-missing", "logprobs<-probs"),
+    (
+        "statistics-constant/path-missing",
+        "counts_sum<-counts probs<-counts_sum_inv counts_sum_inv<-counts_sum",
+    ),
     lambda v: _from_probs(v, v.dlogprobs, through_sum=False),
-)  # fmt: skip
+)
 double(
-    c, "counts", ("sign", "counts_sum_inv<-counts_sum counts_sum<-counts"), ("local-factor-missing", "logprobs<-probs"),
-    lambda v: v.dlogprobs * v.counts_sum_inv
-    + (v.dlogprobs * v.counts).sum(1, keepdims=True) * v.counts_sum**-2.0,
-)  # fmt: skip
+    c,
+    "counts",
+    ("sign", "counts_sum_inv<-counts_sum counts_sum<-counts"),
+    ("local-factor-missing", "logprobs<-probs"),
+    lambda v: (
+        v.dlogprobs * v.counts_sum_inv
+        + (v.dlogprobs * v.counts).sum(1, keepdims=True) * v.counts_sum**-2.0
+    ),
+)
 double(
-    c, "counts_sum", ("mean-not-sum", "probs<-counts_sum_inv"), ("sign", "counts_sum_inv<-counts_sum"),
+    c,
+    "counts_sum",
+    ("mean-not-sum", "probs<-counts_sum_inv"),
+    ("sign", "counts_sum_inv<-counts_sum"),
     lambda v: (v.dprobs * v.counts).mean(1, keepdims=True) * v.counts_sum**-2.0,
-)  # fmt: skip
+)
 
 
 def _from_probs(v, dprobs, through_sum=True):
@@ -336,7 +477,18 @@ def batch_norm_by_hand(leaf):
     return out
 
 
-def _bn(v, dout=None, *, dy=None, with_var=True, with_mean=True, power=-1.5, half=0.5, n=5, two=2.0):
+def _bn(
+    v,
+    dout=None,
+    *,
+    dy=None,
+    with_var=True,
+    with_mean=True,
+    power=-1.5,
+    half=0.5,
+    n=5,
+    two=2.0,
+):
     dy = v.dy if dy is None else dy
     draw = dy * v.gamma
     ddiff = draw * v.var_inv
@@ -351,33 +503,98 @@ def _bn(v, dout=None, *, dy=None, with_var=True, with_mean=True, power=-1.5, hal
 
 c = "batch_norm_by_hand"
 single(c, "gamma", "local-factor-missing", "scaled<-gamma", lambda v: v.dscaled.sum(0))
-single(c, "gamma", "wrong-operand", "scaled<-gamma", lambda v: (v.dscaled * v.diff).sum(0))
+single(
+    c, "gamma", "wrong-operand", "scaled<-gamma", lambda v: (v.dscaled * v.diff).sum(0)
+)
 single(c, "gamma", "wrong-operand", "scaled<-gamma", lambda v: (v.dscaled * v.x).sum(0))
 single(c, "gamma", "no-batch-sum", "gamma scaled<-gamma", lambda v: v.dscaled * v.raw)
-single(c, "gamma", "mean-not-sum", "gamma scaled<-gamma", lambda v: (v.dscaled * v.raw).mean(0))
+single(
+    c,
+    "gamma",
+    "mean-not-sum",
+    "gamma scaled<-gamma",
+    lambda v: (v.dscaled * v.raw).mean(0),
+)
 single(c, "var_inv", "no-batch-sum", "var_inv raw<-var_inv", lambda v: v.draw * v.diff)
-single(c, "x", "statistics-constant", "var<-diff2 raw<-var_inv diff2<-diff divide_2<-sum_2 sum_2<-diff2 var_inv<-add_1", lambda v: _bn(v, with_var=False))
-single(c, "x", "statistics-constant", "mean<-x mean<-sum_1 sum_1<-x diff<-mean", lambda v: _bn(v, with_mean=False))
-single(c, "x", "statistics-constant", "mean<-x mean<-sum_1 sum_1<-x diff<-mean var<-diff2 sum_2<-diff2 raw<-var_inv diff2<-diff var_inv<-var", lambda v: _bn(v, with_mean=False, with_var=False))
-single(c, "diff", "statistics-constant/path-missing/overwritten", "diff2<-diff raw<-diff raw<-var_inv sum_2<-diff2 var<-sum_2", lambda v: v.draw * v.var_inv)
-single(c, "diff", "constant-factor", "diff2<-diff", lambda v: v.draw * v.var_inv + v.diff * v.ddiff2)
-single(c, "diff2", "sum-not-mean/constant-factor/local-factor-missing", "var<-sum_2", lambda v: np.ones_like(v.diff2) * v.dvar)
-single(c, "x", "factor-substituted/constant-factor", "var_inv<-add_1 add_1<-var var<-sum_2 sum_2<-diff2 diff2<-diff", lambda v: _bn(v, half=1.0))
-single(c, "diff2", "constant-factor", "var<-sum_2 sum_2<-diff2", lambda v: np.ones_like(v.diff2) * v.dvar / 6)
+single(
+    c,
+    "x",
+    "statistics-constant",
+    "var<-diff2 raw<-var_inv diff2<-diff divide_2<-sum_2 sum_2<-diff2 var_inv<-add_1",
+    lambda v: _bn(v, with_var=False),
+)
+single(
+    c,
+    "x",
+    "statistics-constant",
+    "mean<-x mean<-sum_1 sum_1<-x diff<-mean",
+    lambda v: _bn(v, with_mean=False),
+)
+single(
+    c,
+    "x",
+    "statistics-constant",
+    "mean<-x mean<-sum_1 sum_1<-x diff<-mean var<-diff2 sum_2<-diff2 raw<-var_inv diff2<-diff var_inv<-var",
+    lambda v: _bn(v, with_mean=False, with_var=False),
+)
+single(
+    c,
+    "diff",
+    "statistics-constant/path-missing/overwritten",
+    "diff2<-diff raw<-diff raw<-var_inv sum_2<-diff2 var<-sum_2",
+    lambda v: v.draw * v.var_inv,
+)
+single(
+    c,
+    "diff",
+    "constant-factor",
+    "diff2<-diff",
+    lambda v: v.draw * v.var_inv + v.diff * v.ddiff2,
+)
+single(
+    c,
+    "diff2",
+    "sum-not-mean/constant-factor/local-factor-missing",
+    "var<-sum_2",
+    lambda v: np.ones_like(v.diff2) * v.dvar,
+)
+single(
+    c,
+    "x",
+    "factor-substituted/constant-factor",
+    "var_inv<-add_1 add_1<-var var<-sum_2 sum_2<-diff2 diff2<-diff",
+    lambda v: _bn(v, half=1.0),
+)
+single(
+    c,
+    "diff2",
+    "constant-factor",
+    "var<-sum_2 sum_2<-diff2",
+    lambda v: np.ones_like(v.diff2) * v.dvar / 6,
+)
 single(c, "y", "local-factor-missing", "out<-y", lambda v: v.dout)
 single(c, "beta", "local-factor-missing", "out<-y", lambda v: v.dout.sum(0))
 double(
-    c, "x", ("local-factor-missing", "out<-y"), ("statistics-constant", "mean<-x mean<-sum_1 sum_1<-x diff<-mean"),
+    c,
+    "x",
+    ("local-factor-missing", "out<-y"),
+    ("statistics-constant", "mean<-x mean<-sum_1 sum_1<-x diff<-mean"),
     lambda v: _bn(v, dy=v.dout, with_mean=False),
-)  # fmt: skip
+)
 double(
-    c, "gamma", ("local-factor-missing", "out<-y"), ("wrong-operand", "scaled<-gamma"),
+    c,
+    "gamma",
+    ("local-factor-missing", "out<-y"),
+    ("wrong-operand", "scaled<-gamma"),
     lambda v: (v.dout * v.diff).sum(0),
-)  # fmt: skip
+)
 double(
-    c, "gamma", ("factor-substituted", "out<-y"), ("mean-not-sum", "scaled<-gamma gamma"),
+    c,
+    "gamma",
+    ("factor-substituted", "out<-y"),
+    ("mean-not-sum", "scaled<-gamma gamma"),
     lambda v: (v.dout * (1 - v.y**2) * v.raw).mean(0),
-)  # fmt: skip
+)
 
 
 # Layer norm, fused, after a linear layer.
@@ -413,25 +630,57 @@ def _ln(v, dy, mean=True, var=True, axis=1, gamma=True):
 c = "layer_norm_fused"
 single(c, "z", "statistics-constant", "y<-z", lambda v: _ln(v, v.dy, mean=False))
 single(c, "z", "statistics-constant", "y<-z", lambda v: _ln(v, v.dy, var=False))
-single(c, "z", "statistics-constant", "y<-z", lambda v: _ln(v, v.dy, mean=False, var=False))
-single(c, "w", "statistics-constant", "y<-z", lambda v: v.x.T @ _ln(v, v.dy, mean=False, var=False))
-single(c, "z", "factor-substituted/wrong-operand/path-missing", "y<-z", lambda v: _ln(v, v.dy, gamma=False))
+single(
+    c, "z", "statistics-constant", "y<-z", lambda v: _ln(v, v.dy, mean=False, var=False)
+)
+single(
+    c,
+    "w",
+    "statistics-constant",
+    "y<-z",
+    lambda v: v.x.T @ _ln(v, v.dy, mean=False, var=False),
+)
+single(
+    c,
+    "z",
+    "factor-substituted/wrong-operand/path-missing",
+    "y<-z",
+    lambda v: _ln(v, v.dy, gamma=False),
+)
 single(c, "gamma", "local-factor-missing", "y<-gamma", lambda v: v.dy.sum(0))
-single(c, "gamma", "wrong-operand/factor-substituted", "y<-gamma", lambda v: (v.dy * v.z).sum(0))
-single(c, "gamma", "mean-not-sum", "y<-gamma gamma", lambda v: (v.dy * _norm_parts(v.z, 1)[0]).mean(0))
+single(
+    c,
+    "gamma",
+    "wrong-operand/factor-substituted",
+    "y<-gamma",
+    lambda v: (v.dy * v.z).sum(0),
+)
+single(
+    c,
+    "gamma",
+    "mean-not-sum",
+    "y<-gamma gamma",
+    lambda v: (v.dy * _norm_parts(v.z, 1)[0]).mean(0),
+)
 single(c, "beta", "local-factor-missing", "a<-y", lambda v: v.da.sum(0))
 single(c, "beta", "no-batch-sum", "beta y<-beta", lambda v: v.dy)
 single(c, "y", "factor-substituted", "a<-y", lambda v: v.da * (v.y < 0))
 single(c, "y", "upstream-missing", "a<-y", lambda v: (v.y > 0).astype(float))
 single(c, "w", "local-factor-missing", "a<-y", lambda v: v.x.T @ _ln(v, v.da))
 double(
-    c, "w", ("local-factor-missing", "a<-y"), ("statistics-constant", "y<-z"),
+    c,
+    "w",
+    ("local-factor-missing", "a<-y"),
+    ("statistics-constant", "y<-z"),
     lambda v: v.x.T @ _ln(v, v.da, mean=False, var=False),
-)  # fmt: skip
+)
 double(
-    c, "gamma", ("local-factor-missing", "a<-y"), ("mean-not-sum", "y<-gamma gamma"),
+    c,
+    "gamma",
+    ("local-factor-missing", "a<-y"),
+    ("mean-not-sum", "y<-gamma gamma"),
     lambda v: (v.da * _norm_parts(v.z, 1)[0]).mean(0),
-)  # fmt: skip
+)
 
 
 # One head of attention by hand, with a fused softmax.
@@ -459,31 +708,66 @@ c = "attention_by_hand"
 single(c, "s", "statistics-constant/factor-substituted", "p<-s", lambda v: v.p * v.dp)
 single(c, "s", "factor-substituted", "p<-s", lambda v: v.dp * v.p * (1 - v.p))
 single(c, "s", "local-factor-missing", "p<-s", lambda v: v.dp)
-single(c, "s", "factor-substituted", "p<-s", lambda v: v.p * (v.dp - (v.dp * v.p).sum(0, keepdims=True)))
+single(
+    c,
+    "s",
+    "factor-substituted",
+    "p<-s",
+    lambda v: v.p * (v.dp - (v.dp * v.p).sum(0, keepdims=True)),
+)
 single(c, "raw", "local-factor-missing", "s<-raw", lambda v: v.ds)
-single(c, "raw", "factor-substituted/constant-factor", "s<-raw", lambda v: v.ds * np.sqrt(3.0))
+single(
+    c,
+    "raw",
+    "factor-substituted/constant-factor",
+    "s<-raw",
+    lambda v: v.ds * np.sqrt(3.0),
+)
 single(c, "q", "wrong-operand", "raw<-q", lambda v: v.draw @ v.u)
 single(c, "k", "wrong-operand", "raw<-k raw<-transpose_1", lambda v: v.draw.T @ v.k)
-single(c, "k", "transposed", "raw<-transpose_1 raw<-k transpose_1<-k", lambda v: v.draw @ v.q)
+single(
+    c,
+    "k",
+    "transposed",
+    "raw<-transpose_1 raw<-k transpose_1<-k",
+    lambda v: v.draw @ v.q,
+)
 single(c, "x", "path-missing", "k<-x", lambda v: v.dq @ v.wq.T + v.du @ v.wv.T)
 single(c, "x", "overwritten", "q<-x", lambda v: v.dq @ v.wq.T)
-single(c, "x", "transposed", "u<-x", lambda v: v.dq @ v.wq.T + v.dk @ v.wk.T + v.du @ v.wv)
+single(
+    c, "x", "transposed", "u<-x", lambda v: v.dq @ v.wq.T + v.dk @ v.wk.T + v.du @ v.wv
+)
 single(c, "wq", "transposed", "wq q<-wq", lambda v: v.dq.T @ v.x)
 single(c, "wq", "local-factor-missing", "s<-raw", lambda v: v.x.T @ (v.ds @ v.k))
-single(c, "wq", "statistics-constant/factor-substituted", "p<-s", lambda v: v.x.T @ ((v.p * v.dp) / np.sqrt(3) @ v.k))
+single(
+    c,
+    "wq",
+    "statistics-constant/factor-substituted",
+    "p<-s",
+    lambda v: v.x.T @ ((v.p * v.dp) / np.sqrt(3) @ v.k),
+)
 single(c, "u", "transposed", "o<-u", lambda v: v.p @ v.do)
 double(
-    c, "wq", ("local-factor-missing", "s<-raw"), ("statistics-constant/factor-substituted", "p<-s"),
+    c,
+    "wq",
+    ("local-factor-missing", "s<-raw"),
+    ("statistics-constant/factor-substituted", "p<-s"),
     lambda v: v.x.T @ ((v.p * v.dp) @ v.k),
-)  # fmt: skip
+)
 double(
-    c, "wk", ("local-factor-missing", "p<-s"), ("transposed", "raw<-transpose_1 raw<-k transpose_1<-k"),
+    c,
+    "wk",
+    ("local-factor-missing", "p<-s"),
+    ("transposed", "raw<-transpose_1 raw<-k transpose_1<-k"),
     lambda v: v.x.T @ ((v.dp / np.sqrt(3)) @ v.q),
-)  # fmt: skip
+)
 double(
-    c, "x", ("path-missing", "k<-x"), ("transposed", "u<-x"),
+    c,
+    "x",
+    ("path-missing", "k<-x"),
+    ("transposed", "u<-x"),
     lambda v: v.dq @ v.wq.T + v.du @ v.wv,
-)  # fmt: skip
+)
 
 
 # A recurrent net: one weight in every step.
@@ -509,26 +793,53 @@ def _dh(v, dz):
 c = "rnn"
 single(c, "wh", "overwritten", "matmul_6<-wh", lambda v: v.h2.T @ v.dz3)
 single(c, "wh", "overwritten", "matmul_2<-wh", lambda v: v.h0.T @ v.dz1)
-single(c, "wh", "path-missing", "matmul_4<-wh", lambda v: v.h2.T @ v.dz3 + v.h0.T @ v.dz1)
-single(c, "wx", "path-missing", "matmul_1<-wx", lambda v: v.x3.T @ v.dz3 + v.x2.T @ v.dz2)
+single(
+    c, "wh", "path-missing", "matmul_4<-wh", lambda v: v.h2.T @ v.dz3 + v.h0.T @ v.dz1
+)
+single(
+    c, "wx", "path-missing", "matmul_1<-wx", lambda v: v.x3.T @ v.dz3 + v.x2.T @ v.dz2
+)
 single(c, "b", "path-missing", "z2<-b", lambda v: (v.dz3 + v.dz1).sum(0))
 single(c, "b", "overwritten", "z3<-b", lambda v: v.dz3.sum(0))
-single(c, "wh", "wrong-operand", "matmul_6<-wh", lambda v: v.h3.T @ v.dz3 + v.h1.T @ v.dz2 + v.h0.T @ v.dz1)
-single(c, "wx", "local-factor-missing", "h2<-z2", lambda v: v.x3.T @ v.dz3 + v.x2.T @ v.dh2 + v.x1.T @ (_dh(v, v.dh2) * (1 - v.h1**2)))
+single(
+    c,
+    "wh",
+    "wrong-operand",
+    "matmul_6<-wh",
+    lambda v: v.h3.T @ v.dz3 + v.h1.T @ v.dz2 + v.h0.T @ v.dz1,
+)
+single(
+    c,
+    "wx",
+    "local-factor-missing",
+    "h2<-z2",
+    lambda v: (
+        v.x3.T @ v.dz3 + v.x2.T @ v.dh2 + v.x1.T @ (_dh(v, v.dh2) * (1 - v.h1**2))
+    ),
+)
 single(c, "h0", "transposed", "matmul_2<-h0", lambda v: v.dz1 @ v.wh)
 single(c, "h1", "factor-substituted", "h2<-z2", lambda v: _dh(v, v.dh2 * (1 - v.z2**2)))
 double(
-    c, "wh", ("path-missing", "matmul_4<-wh"), ("wrong-operand", "matmul_6<-wh"),
+    c,
+    "wh",
+    ("path-missing", "matmul_4<-wh"),
+    ("wrong-operand", "matmul_6<-wh"),
     lambda v: v.h3.T @ v.dz3 + v.h0.T @ v.dz1,
-)  # fmt: skip
+)
 double(
-    c, "h0", ("local-factor-missing", "h1<-z1"), ("local-factor-missing", "h2<-z2"),
+    c,
+    "h0",
+    ("local-factor-missing", "h1<-z1"),
+    ("local-factor-missing", "h2<-z2"),
     lambda v: _dh(v, _dh(v, v.dh2)),
-)  # fmt: skip
+)
 double(
-    c, "h0", ("transposed", "matmul_2<-h0"), ("factor-substituted", "h1<-z1"),
+    c,
+    "h0",
+    ("transposed", "matmul_2<-h0"),
+    ("factor-substituted", "h1<-z1"),
     lambda v: (v.dh1 * (1 - v.h1)) @ v.wh,
-)  # fmt: skip
+)
 
 
 # Convolution, ReLU, pooling and a linear layer.
@@ -557,19 +868,33 @@ single(c, "c", "no-batch-sum", "c z<-c", lambda v: v.dz.sum((2, 3)))
 single(c, "c", "mean-not-sum", "z<-c c", lambda v: v.dz.mean((0, 2, 3)))
 single(c, "f", "local-factor-missing", "a<-z", lambda v: _dfilter(v.x, v.da))
 single(c, "f", "mean-not-sum", "z<-f f", lambda v: _dfilter(v.x, v.dz) / 2)
-single(c, "f", "factor-substituted/transposed", "z<-f", lambda v: v.df[:, :, ::-1, ::-1])
+single(
+    c, "f", "factor-substituted/transposed", "z<-f", lambda v: v.df[:, :, ::-1, ::-1]
+)
 single(c, "z", "factor-substituted", "a<-z", lambda v: v.da * (v.da > 0))
 single(c, "a", "sum-not-mean", "m<-a", lambda v: v.dm.repeat(2, 2).repeat(2, 3))
-single(c, "f", "sum-not-mean", "m<-a", lambda v: _dfilter(v.x, v.dm.repeat(2, 2).repeat(2, 3) * (v.z > 0)))
+single(
+    c,
+    "f",
+    "sum-not-mean",
+    "m<-a",
+    lambda v: _dfilter(v.x, v.dm.repeat(2, 2).repeat(2, 3) * (v.z > 0)),
+)
 single(c, "w", "transposed", "w", lambda v: v.dy.T @ v.flat)
 double(
-    c, "f", ("local-factor-missing", "a<-z"), ("sum-not-mean", "m<-a"),
+    c,
+    "f",
+    ("local-factor-missing", "a<-z"),
+    ("sum-not-mean", "m<-a"),
     lambda v: _dfilter(v.x, v.dm.repeat(2, 2).repeat(2, 3)),
-)  # fmt: skip
+)
 double(
-    c, "c", ("mean-not-sum", "z<-c c"), ("local-factor-missing", "a<-z"),
+    c,
+    "c",
+    ("mean-not-sum", "z<-c c"),
+    ("local-factor-missing", "a<-z"),
     lambda v: v.da.mean((0, 2, 3)),
-)  # fmt: skip
+)
 
 
 # A mean that is subtracted, with whole numbers all around.
@@ -590,11 +915,20 @@ def small_integers(leaf):
 
 c = "small_integers"
 single(c, "x", "local-factor-missing", "r<-z", lambda v: v.dr @ v.w.T)
-single(c, "w", "wrong-operand/local-factor-missing", "y<-r", lambda v: v.x.T @ (v.dy * (v.z > 0)))
+single(
+    c,
+    "w",
+    "wrong-operand/local-factor-missing",
+    "y<-r",
+    lambda v: v.x.T @ (v.dy * (v.z > 0)),
+)
 single(c, "c", "wrong-operand", "y<-c", lambda v: v.dy * v.z)
 single(c, "y", "sum-not-mean", "m<-y", lambda v: np.ones((4, 1)) * v.dm)
 single(c, "w", "sum-not-mean", "m<-y", lambda v: v.x.T @ (v.dm * v.c * (v.z > 0)))
 double(
-    c, "w", ("sum-not-mean", "m<-y"), ("local-factor-missing", "r<-z"),
+    c,
+    "w",
+    ("sum-not-mean", "m<-y"),
+    ("local-factor-missing", "r<-z"),
     lambda v: v.x.T @ (v.dm * v.c),
-)  # fmt: skip
+)

@@ -12,8 +12,8 @@ import pytest
 
 import backproplab as bp
 from backproplab.exercises import Problem, Slip
-from backproplab.exercises.formula import FormulaError, evaluate
 from backproplab.exercises.derivation import follow
+from backproplab.exercises.formula import FormulaError, evaluate
 
 SEEDS = range(20)
 NAMES = bp.exercises.names()
@@ -290,13 +290,15 @@ def test_a_slip_is_the_line_that_differs():
         ({"slips": ()}, 3, "there are 0 slips; three are the least"),
         ({"slips": (Slip("sign", "dx = dy * 3 * x * x"),) * 3}, 3, "seed 0: sign at x"),
         ({"slips": (Slip("silly", "dx = dy"),) * 3}, 3, "'silly' is no label"),
+        ({"slips": (Slip("sign", "dx = 3 * x**2"),) * 3}, 4, "seed 0: sign at x, seen"),
         (
             {"forward": lambda x: (x * 0.0).named("y")},
-            4,
+            5,
             "seed 0: the gradient of x is",
         ),
-        ({"hints": ("a", "b", "dy*3*x**2")}, 5, "a hint holds dy * 3 * x**2"),
-        ({"hints": ("a",)}, 5, "there are 1 hints; three are wanted"),
+        ({"hints": ("a", "b", "dy*3*x**2")}, 6, "a hint holds dy * 3 * x**2"),
+        ({"hints": ("a", "b", "`x**2 * 3 * dy`")}, 6, "a hint holds x**2 * 3 * dy"),
+        ({"hints": ("a",)}, 6, "there are 1 hints; three are wanted"),
     ],
 )
 def test_validate_names_what_is_wrong(changes, check, seen):

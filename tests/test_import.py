@@ -20,10 +20,10 @@ def python(code: str, cache: Path) -> str:
     """Run code in a fresh interpreter that keeps its bytecode, as a user's does."""
     env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     env |= {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(cache)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
-    )
-    return done.stdout
+    command = [sys.executable, "-c", code]
+    return subprocess.run(
+        command, env=env, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def loaded(code: str, cache: Path) -> set[str]:
@@ -70,7 +70,8 @@ def test_an_unknown_attribute_is_answered_with_near_ones() -> None:
 
     with pytest.raises(AttributeError) as caught:
         _ = bp.sigmod
-    assert "backproplab has no 'sigmod'; did you mean sigmoid or sign or fmod?" == str(caught.value)
+    text = str(caught.value)
+    assert text.startswith("backproplab has no 'sigmod'; did you mean sigmoid or ")
 
 
 TIMER = """

@@ -117,7 +117,8 @@ MESSAGES: dict[str, Case] = {
     "a missing argument": (
         wrong_number_of_arguments,
         "RuleError",
-        "softmax: missing a required argument: 'x'; its signature is softmax(x, axis=-1).",
+        "softmax: missing a required argument: 'x'; its signature is "
+        "softmax(x, axis=-1).",
     ),
     "an unknown keyword": (
         lambda: bp.softmax(leaf(), axs=0),

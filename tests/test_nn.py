@@ -428,6 +428,15 @@ def test_sequential_takes_places_a_dict_or_keywords(rng):
     assert [n for n, _ in nn.Sequential(x=a, y=b).named_children()] == ["x", "y"]
 
 
+def test_a_sequential_grows_at_its_end(rng):
+    net = nn.Sequential(nn.Linear(2, 3, rng=rng))
+
+    got = net.append(nn.ReLU()).append(nn.Linear(3, 1, rng=rng))
+
+    assert got is net
+    assert list(net.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+
+
 def test_sequential_is_a_sequence(net):
     assert len(net) == 3
     assert list(net) == [net.fc1, net.act, net.fc2]

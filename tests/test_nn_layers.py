@@ -315,3 +315,29 @@ def test_attention_drops_weights_in_training_alone():
 
     assert np.any(weights.data == 0)
     assert np.allclose(calm.data, 1 / 6)
+
+
+@pytest.mark.parametrize(
+    ("mode", "sides"),
+    [
+        ("zeros", [0, 0, 0, 0]),
+        ("reflect", [3, 2, 3, 2]),
+        ("replicate", [1, 1, 4, 4]),
+        ("circular", [3, 4, 1, 2]),
+    ],
+)
+def test_padding_holds_what_its_mode_says(mode, sides, rng):
+    layer = nn.Conv1d(1, 1, 1, padding=2, bias=False, padding_mode=mode, rng=rng)
+    layer.weight.data[...] = 1
+
+    got = layer(np.array([[1.0, 2.0, 3.0, 4.0]])).data
+
+    assert got.tolist() == [[*sides[:2], 1.0, 2.0, 3.0, 4.0, *sides[2:]]]
+
+
+def test_smooth_l1_is_huber_over_beta(rng):
+    x, y = rng.normal(size=(2, 3, 4))
+
+    got = nn.SmoothL1Loss(beta=0.5)(x, y)
+
+    assert got == pytest.approx(nn.HuberLoss(delta=0.5)(x, y) / 0.5)

@@ -36,6 +36,17 @@ def test_every_rule_goes_down_a_bowl(make):
     assert abs(p.data).max() < 0.1
 
 
+@pytest.mark.parametrize("kind", [optim.SGD, optim.RMSprop, optim.Adam, optim.AdamW])
+def test_every_rule_can_go_up(kind):
+    p = leaf([3.0, -2.0])
+    p.grad = grad = np.array([1.0, 2.0])
+
+    kind([p], lr=0.1, weight_decay=0.0, maximize=True).step()
+
+    assert np.all(p.data > [3.0, -2.0])
+    assert grad.tolist() == [1.0, 2.0]
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("make", RULES, ids=NAMES)
 def test_parameters_move_in_place_and_keep_their_dtype(make, dtype):
@@ -181,7 +192,7 @@ def test_a_state_of_other_groups_or_shapes_is_refused():
 def test_the_repr_shows_the_options():
     assert repr(optim.SGD([leaf([1.0])], lr=0.5)) == (
         "SGD(1 parameters, lr=0.5, momentum=0, dampening=0, weight_decay=0, "
-        "nesterov=False)"
+        "nesterov=False, maximize=False)"
     )
 
 
@@ -405,3 +416,18 @@ def test_clipping_values_bounds_each_entry():
 
     assert p.grad.tolist() == [1.0, -0.5]
     assert grad.tolist() == [3.0, -0.5]
+
+
+@pytest.mark.parametrize(
+    ("build", "rates"),
+    [
+        (lambda o: optim.MultiStepLR(o, [3, 1], 0.5), [1, 0.5, 0.5, 0.25, 0.25]),
+        (lambda o: optim.ConstantLR(o, 0.25, 2), [0.25, 0.25, 1, 1, 1]),
+        (lambda o: optim.PolynomialLR(o, 4, 2.0), [1, 0.5625, 0.25, 0.0625, 0]),
+    ],
+    ids=["MultiStepLR", "ConstantLR", "PolynomialLR"],
+)
+def test_a_schedule_is_the_formula_in_its_first_line(build, rates):
+    schedule = build(optim.SGD([leaf(1.0)], lr=1.0))
+
+    assert [schedule.lr_at(t, 1.0) for t in range(5)] == rates

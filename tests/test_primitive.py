@@ -72,6 +72,27 @@ def test_unknown_keywords_and_missing_inputs_are_named():
     ]
 
 
+def test_ops_that_numpy_lacks_take_pytorchs_keywords_too():
+    x, w, b = np.ones((2, 3)), np.ones((4, 3)), np.ones(4)
+
+    got = bp.ops.linear(leaf(x), weight=w, bias=b)
+    shares = bp.ops.softmax(input=leaf(x), dim=0)
+
+    assert got.data.tolist() == np.full((2, 4), 4.0).tolist()
+    assert shares.data.tolist() == np.full((2, 3), 0.5).tolist()
+    assert bp.ops.logsumexp(x, dim=1, keepdim=True).shape == (2, 1)
+    assert "sum: got the keyword dim" in said(
+        RuleError, lambda: bp.ops.sum(leaf(x), dim=0)
+    )
+
+
+def test_numpys_other_names_are_the_same_ops():
+    assert bp.ops.amax is bp.ops.max
+    assert bp.ops.absolute is bp.ops.abs
+    assert bp.ops.concat is bp.ops.concatenate
+    assert bp.ops.permute_dims is bp.ops.transpose
+
+
 def test_ops_of_several_inputs_take_them_apart_or_as_one_sequence():
     @bp.primitive(vjp=lambda g, y, *xs, wrt, axis: [g] * len(xs))
     def total(*xs, axis=0):
@@ -213,6 +234,18 @@ def test_methods_follow_numpy():
     assert x.numpy() is x.data
     assert x.astype(np.float32).dtype == np.float32
     assert (x.shape, x.ndim, x.size, x.name, bool(x[0, 0])) == ((2, 2), 2, 4, "x", True)
+
+
+def test_an_unknown_attribute_of_a_tensor_raises_with_near_names():
+    message = "Tensor has no attribute reshap.\n  help: did you mean reshape or shape or repeat?"
+
+    assert said(AttributeError, lambda: leaf(1.0).reshap) == message
+    assert getattr(leaf(1.0), "_repr_html_", None) is None
+
+
+def test_a_number_is_formatted_as_one():
+    assert f"{leaf(0.125):.2f} {leaf(2.0)}" == "0.12 2.0"
+    assert f"{bp.tensor([2.0])}" == "tensor([2.])"
 
 
 def test_a_leaf_is_copied_with_its_gradient_and_a_graph_is_not():

@@ -301,7 +301,7 @@ def test_scatter_add_reads_the_corner_of_source_that_index_covers(rows):
         expected[i, index[i, j]] += source[i, j]
 
     def f(x, source):
-        return scatter_add(np.pad(x, ((0, 0), (0, 2))), index, source, axis=1)
+        return scatter_add(np.pad(x, ((0, 0), (0, 2))), 1, index, source)
 
     np.testing.assert_array_equal(f(x, source), expected)
     bp.check_grads(f, (x, source))

@@ -96,7 +96,9 @@ def test_a_node_that_is_a_root_twice_adds():
     x = leaf(2.0)
     y = x * x
     found = {}
-    backward([(y, np.ones(())), (y, np.ones(()))], lambda x, g, _ours: found.update({x: g}))
+    backward(
+        [(y, np.ones(())), (y, np.ones(()))], lambda x, g, _ours: found.update({x: g})
+    )
 
     assert found[x] == 8
 
@@ -669,7 +671,8 @@ def test_out_and_where_are_refused_by_name():
     ("call", "name"),
     [
         (lambda x: np.gcd(x, x), "np.gcd"),
-        (lambda x: np.fft.fft(x), "np.fft"),
+        (lambda x: np.fft.fft(x), "np.fft.fft"),
+        (lambda x: np.linalg.matrix_power(x, 2), "np.linalg.matrix_power"),
         (lambda x: np.add.reduce(x), "np.add.reduce"),
         (lambda x: np.interp(x, x, x), "np.interp"),
     ],
@@ -743,6 +746,40 @@ def test_comparisons_give_plain_booleans():
     assert {type(r) for r in results} == {np.ndarray}
     assert {r.dtype for r in results} == {np.dtype(bool)}
     assert np.array_equal(results[0], [True, False])
+
+
+def test_a_leaf_is_updated_in_place_only_with_the_tape_off():
+    w = leaf([1.0, 2.0], name="w")
+    kept, data = w, w.data
+    used = (w * w).sum()
+    w.grad = np.ones(2)
+
+    with bp.no_grad():
+        w -= 0.5 * w.grad
+        w *= 2.0
+    h = w
+    h += 1.0
+
+    assert w is kept
+    assert w.requires_grad
+    assert w.data is data
+    assert data.tolist() == [1.0, 3.0]
+    assert h is not w
+    assert not h.is_leaf
+    with pytest.raises(GradError, match="multiply needs the value that w had"):
+        used.backward()
+
+
+def test_quotient_and_remainder_follow_numpy_and_only_the_remainder_has_a_slope():
+    x = leaf([-5.0, 3.5])
+
+    got = x // 2.0
+    (+x % 2.0).sum().backward()
+
+    assert type(got) is np.ndarray
+    assert got.tolist() == [-3.0, 1.0]
+    assert (x % 2.0).data.tolist() == [1.0, 1.5]
+    assert x.grad.tolist() == [1.0, 1.0]
 
 
 def test_tensors_are_hashed_by_identity():

@@ -1,6 +1,7 @@
 """Transforms: values known by hand, nesting, structures, kinds of results, errors."""
 
 import tracemalloc
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -235,6 +236,19 @@ def test_hvp_of_several_arguments_is_over_the_whole_hessian():
 
     near(got[0], -np.sin(x) * w * v + np.cos(x) * u)
     near(got[1], np.cos(x) * v)
+
+
+def test_hvp_takes_a_single_argument_without_its_tuple():
+    x, v = np.array([1.0, 2.0]), np.array([1.0, -1.0])
+
+    near(bp.hvp(lambda x: (x**3).sum(), x, v), 6 * x * v)
+
+
+def test_an_ordered_dict_stays_one():
+    got = bp.grad(lambda p: p["a"] * 2.0)(OrderedDict(a=1.0))
+
+    assert got == OrderedDict(a=2.0)
+    assert type(got) is OrderedDict
 
 
 def test_what_does_not_depend_on_an_argument_has_zero_derivatives():

@@ -10,7 +10,18 @@ answer. In the cell above it, the instructor writes the answer between the lines
 
 from .._table import Table
 from ..errors import NameLookupError, near
-from . import chain, loss, matrix, net
+from . import (
+    attention,
+    chain,
+    gate,
+    loss,
+    matrix,
+    mlp,
+    net,
+    norm,
+    precision,
+    sharing,
+)
 from .attempts import (
     ProgressError,
     ProgressWarning,
@@ -39,7 +50,8 @@ __all__ = [
     "validate",
 ]
 
-_PROBLEMS = {p.id: p for field in (chain, matrix, loss, net) for p in field.PROBLEMS}
+_FIELDS = (chain, matrix, gate, loss, net, norm, sharing, attention, precision, mlp)
+_PROBLEMS = {p.id: p for field in _FIELDS for p in field.PROBLEMS}
 
 
 def names() -> tuple[str, ...]:

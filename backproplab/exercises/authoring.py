@@ -1,15 +1,18 @@
 """Is a problem fit for learners? ``validate`` tries it out before they do."""
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from .._table import Table
-from ..grade import LABELS
+from ..grade import LABELS, compare
 from ..tape import Plug, no_grad, plugged
 from ..tensor import Tensor
 from .derivation import follow, gradient
+from .formula import FormulaError, evaluate
 from .judging import judge
 from .problem import Instance, Problem
 
@@ -38,16 +41,8 @@ def validate(problem: Problem, seeds: int = _SEEDS) -> Validation:
     >>> validation.ok, validation[0]["check"]
     (True, 'it runs and every asked name has a gradient')
     """
-    checks = (
-        ("it runs and every asked name has a gradient", _runs),
-        ("the truth agrees with finite differences", _agrees),
-        ("the reference answer is correct", _answers),
-        ("every slip is told from the truth, and blamed where it breaks", _slips),
-        ("the upstream gradient is not vacuous", _upstream),
-        ("there are three hints, and none holds the answer", _hints),
-    )
     rows = Validation()
-    for claim, complaints in checks:
+    for claim, complaints in _checks(problem.quantity):
         try:
             found = next(complaints(problem, seeds), "")
         except Exception as error:
@@ -56,13 +51,31 @@ def validate(problem: Problem, seeds: int = _SEEDS) -> Validation:
     return rows
 
 
+def _checks(quantity: str) -> list[tuple[str, Any]]:
+    """What must hold of a problem, each with what finds the complaints."""
+    grads = quantity == "gradient"
+    first = "has a gradient" if grads else "has a value"
+    checks = [
+        (f"it runs and every asked name {first}", _runs),
+        ("the truth agrees with finite differences", _agrees),
+        ("the reference answer is correct", _answers),
+        ("every slip is told from the truth, and blamed where it breaks", _slips),
+        ("every slip comes out under its label", _labels),
+        ("the upstream gradient is not vacuous", _upstream),
+        ("the truth changes with the seed", _changes),
+        ("there are three hints, and none holds the answer", _hints),
+    ]
+    skipped = (_changes,) if grads else (_agrees, _upstream)
+    return [(claim, f) for claim, f in checks if f not in skipped]
+
+
 def _runs(problem: Problem, seeds: int) -> Iterator[str]:
     for at in _instances(problem, seeds):
         for name in problem.asks:
-            if name not in at.run:
-                known = ", ".join(at.run.names)
-                yield f"the run has no value named {name!r}; it has {known}"
-            elif at.run[name].grad is None:
+            if name not in at.truth:
+                known = at.run.names if problem.quantity == "gradient" else at.truth
+                yield f"the run has no value named {name!r}; it has {', '.join(known)}"
+            elif at.truth[name] is None:
                 yield f"no gradient flows to {name}"
 
 
@@ -98,11 +111,28 @@ def _slips(problem: Problem, seeds: int) -> Iterator[str]:
         if slip.label not in LABELS:
             yield f"{slip.label!r} is no label"
         for seed, at in enumerate(_instances(problem, seeds)):
-            outcome = judge(problem, follow(slip.code, at.given), seed)
+            answer = follow(slip.code, at.given)
+            outcome = judge(problem, answer, seed, explain=False)
             blamed = getattr(outcome, "blamed", () if outcome.ok else problem.asks)
             if blamed != (slip.where,):
                 seen = ", ".join(blamed) or "nothing"
                 yield f"seed {seed}: {slip.label} at {slip.where}, but {seen} is blamed"
+
+
+def _labels(problem: Problem, seeds: int) -> Iterator[str]:
+    for slip in problem.slips:
+        for seed, at in enumerate(_instances(problem, min(seeds, 3))):
+            outcome = judge(problem, follow(slip.code, at.given), seed)
+            said = outcome if len(problem.asks) == 1 else outcome[slip.where]
+            if said.label != slip.label:
+                yield f"seed {seed}: {slip.label} at {slip.where}, seen as {said.label}"
+
+
+def _changes(problem: Problem, seeds: int) -> Iterator[str]:
+    for name in problem.asks:
+        truths = {str(at.truth[name]) for at in _instances(problem, seeds)}
+        if len(truths) == 1:
+            yield f"{name} is the same for every seed"
 
 
 def _upstream(problem: Problem, seeds: int) -> Iterator[str]:
@@ -119,15 +149,26 @@ def _upstream(problem: Problem, seeds: int) -> Iterator[str]:
 
 
 def _hints(problem: Problem, seeds: int) -> Iterator[str]:
+    """Look for the answer in the hints: its code, or a formula that gives the same."""
     if len(problem.hints) != 3:
         yield f"there are {len(problem.hints)} hints; three are wanted"
     hints = _bare(" ".join(problem.hints))
+    variables = {problem.variable(a): a for a in problem.asks}
     for line in problem.answer_code.splitlines():
         name, _, formula = line.partition("=")
-        if not name.startswith("d") or len(_bare(formula)) < 5:
-            continue
-        if _bare(formula) in hints:
+        asked = name.strip() in variables and len(_bare(formula)) >= 5
+        if asked and _bare(formula) in hints:
             yield f"a hint holds {formula.strip()}"
+    at = problem.instance(0)
+    known = {**at.given, **{v: at.truth[a] for v, a in variables.items()}}
+    for text in re.findall(r"`([^`]*)`", " ".join(problem.hints)):
+        formula = text.rpartition(" = ")[2]
+        with suppress(FormulaError):
+            value = evaluate(formula, known).value
+            if not formula.strip().isidentifier() and any(
+                compare(value, at.truth[a]).ok for a in problem.asks
+            ):
+                yield f"a hint holds {formula.strip()}"
 
 
 def _instances(problem: Problem, seeds: int) -> Iterator[Instance]:

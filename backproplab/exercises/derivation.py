@@ -29,6 +29,8 @@ def follow_on(
 ) -> dict[str, Any]:
     r"""Run answer code, but go on from values of one's own where there are some.
 
+    A line that cannot be followed, since shapes do not fit, is passed over.
+
     Returns:
         by variable what the code gave, before one's own value took its place.
 
@@ -36,12 +38,19 @@ def follow_on(
     {'b': 2, 'c': 6}
     """
     space, found = _space(given), {}
+    before = ""
     for statement in ast.parse(code).body:
-        exec(compile(ast.Module([statement], []), "<answer>", "exec"), space)
-        name = _name(statement)
-        if name in space:
-            found[name] = space[name]
-            space[name] = own.get(name, space[name])
+        name = _root(statement) or before
+        if name != before and before in own:
+            space[before] = own[before]
+        before = name
+        try:
+            with np.errstate(all="ignore"):
+                exec(compile(ast.Module([statement], []), "<answer>", "exec"), space)
+            found[name] = space.get(name)
+        except Exception:  # it was built on a value of a wrong shape
+            space.pop(name, None)
+            found.pop(name, None)
     return found
 
 
@@ -106,3 +115,15 @@ def _name(statement: ast.stmt) -> str:
     if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
         return statement.targets[0].id
     return ast.unparse(statement)
+
+
+def _root(statement: ast.stmt) -> str:
+    """The variable that a statement assigns or writes into, empty where it is none."""
+    target: Any = None
+    if isinstance(statement, ast.Assign):
+        target = statement.targets[0]
+    elif isinstance(statement, ast.AugAssign):
+        target = statement.target
+    while isinstance(target, ast.Subscript):
+        target = target.value
+    return target.id if isinstance(target, ast.Name) else ""

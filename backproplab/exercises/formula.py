@@ -17,7 +17,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     f.__name__: f
     for f in (
         np.exp, np.log, np.sin, np.cos, np.tanh, np.cosh, np.sqrt, np.square, np.sign,
-        np.maximum, np.minimum, np.where, np.sum, np.mean, np.outer, np.transpose,
+        np.maximum, np.minimum, np.where, np.sum, np.mean, np.max, np.min, np.outer,
+        np.transpose, np.floor, np.ceil, np.log2,
     )
 } | {"abs": np.abs}  # fmt: skip
 

@@ -13,15 +13,15 @@ from ..grade.compare import take_in
 from ..grade.diagnose import diagnose
 from ..tape import Node
 from ..trace import Trace
+from .derivation import follow_on
 from .formula import Formula, FormulaError, evaluate
 from .given import Given
 from .problem import Instance, Problem
-from .values import judge_values
+from .values import LARGEST, followed, judge_values, own_values, slipped
 
 # Where a function is tried: other numbers, other sizes, another number format.
 _TRIES = ((1, "float64"), (2, "float64"), (3, "float64"), (4, "float32"))
 _SECONDS = 0.8  # in which the diagnosis of all broken links is to be found
-_LARGEST = 10**6  # entries of an answer that is looked into
 
 
 def judge(
@@ -94,12 +94,36 @@ def _judge(
     if problem.quantity == "value":
         verdicts = {**judge_values(problem, at, answers), **unread}
     else:
-        verdicts = {**check(at.run, answers), **unread}
+        verdicts = dict(check(at.run, answers))
+        _follow_shapes(problem, at, answers, verdicts)
+        verdicts |= unread
         wrong = [n for n, v in verdicts.items() if v.label in ("wrong", "shape")]
         for name in wrong if explain else ():
             seconds = _SECONDS / len(wrong)
-            verdicts[name] = _explained(at.run, verdicts[name], answers, seconds)
+            verdict = _explained(at.run, verdicts[name], answers, seconds)
+            if verdict.label == "unexplained":
+                own = own_values(problem, answers)
+                verdict = slipped(problem, at, own, answers[name], verdict)
+            verdicts[name] = verdict
     return Report(verdicts) if len(verdicts) > 1 else verdicts[asks[0]]
+
+
+def _follow_shapes(
+    problem: Problem,
+    at: Instance,
+    answers: Mapping[str, Any],
+    verdicts: dict[str, Verdict],
+) -> None:
+    """Go on from answers of a wrong shape as well, which no backward pass can."""
+    misshapen = [n for n, v in verdicts.items() if v.label in ("shape", "not-finite")]
+    if not misshapen:
+        return
+    own = own_values(problem, answers)
+    follows = follow_on(problem.answer_code, at.given, own)
+    for name in problem.asks:
+        if not verdicts[name].ok:
+            found = follows.get(problem.variable(name))
+            verdicts[name] = followed(answers[name], found, verdicts[name])
 
 
 def _explained(
@@ -110,7 +134,7 @@ def _explained(
     own = {n: take_in(got)[0] for n, got in answers.items()}
     given = {n: a for n, a in own.items() if n != name and a is not None}
     got = own[name]
-    if got is None or got.size > _LARGEST:
+    if got is None or got.size > LARGEST:
         return verdict
     found = diagnose(run, name, got, given=given, seconds=seconds)
     if found.ok or found.label == verdict.label:

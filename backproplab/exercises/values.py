@@ -7,8 +7,11 @@ import numpy as np
 
 from ..errors import near
 from ..grade import Verdict, compare
+from ..grade.compare import take_in
 from .derivation import follow_on
 from .problem import Instance, Problem
+
+LARGEST = 10**6  # entries of an answer that is looked into
 
 
 def judge_values(
@@ -19,39 +22,48 @@ def judge_values(
     A wrong value that a slip of the problem gives is told what the slip is.
     """
     asks = problem.asks
-    own = {
-        problem.variable(name): np.asarray(answers[name], float)
-        for name in asks
-        if _usable(answers[name], at.truth[name])
-    }
+    own = own_values(problem, answers)
     follows = follow_on(problem.answer_code, at.given, own)
     verdicts = {name: _strange(name, asks) for name in answers if name not in asks}
     for name in asks:
         got, truth = answers[name], at.truth[name]
         verdict = compare(got, truth, name=name)
         if verdict.label in ("wrong", "shape", "not-finite"):
-            verdict = _own(got, follows[problem.variable(name)], verdict)
+            verdict = followed(got, follows.get(problem.variable(name)), verdict)
         if not verdict.ok and verdict.label != "not-attempted":
-            verdict = _slipped(problem, at, own, got, _said(verdict, got, truth))
+            verdict = slipped(problem, at, own, got, _said(verdict, got, truth))
         verdicts[name] = verdict
     return verdicts
 
 
-def _own(got: Any, follows: Any, verdict: Verdict) -> Verdict:
-    own = compare(got, follows, name=verdict.name)
-    if not own.ok:
+def own_values(problem: Problem, answers: Mapping[str, Any]) -> dict[str, Any]:
+    """The learner's own arrays by variable, whatever their shapes."""
+    read = {name: take_in(answers.get(name))[0] for name in problem.asks}
+    return {
+        problem.variable(name): array
+        for name, array in read.items()
+        if array is not None and array.size <= LARGEST
+    }
+
+
+def followed(got: Any, follows: Any, verdict: Verdict) -> Verdict:
+    """Give credit for what the reference code makes of the learner's own values."""
+    if follows is None or not compare(got, follows).ok:
         return verdict
+    own = compare(got, follows, name=verdict.name)
     says = "It follows from your own values before it."
     return Verdict(own.label, says, own.format, own.name)
 
 
-def _slipped(
+def slipped(
     problem: Problem, at: Instance, own: Mapping[str, Any], got: Any, verdict: Verdict
 ) -> Verdict:
+    """Look whether a wrong answer is what one of the problem's slips gives."""
     for slip in problem.slips:
         if slip.where == verdict.name:
             values = follow_on(slip.code, at.given, own)
-            if compare(got, values[problem.variable(slip.where)]).ok:
+            slipped = values.get(problem.variable(slip.where))
+            if slipped is not None and compare(got, slipped).ok:
                 return Verdict(slip.label, slip.says or verdict.says, None, slip.where)
     return verdict
 
@@ -70,9 +82,3 @@ def _said(verdict: Verdict, got: Any, truth: Any) -> Verdict:
 def _strange(name: str, asks: tuple[str, ...]) -> Verdict:
     says = f"{name!r} is not asked here; {near(name, asks)}"
     return Verdict("not-attempted", says, name=name)
-
-
-def _usable(got: Any, truth: Any) -> bool:
-    return compare(got, truth).label in ("correct", "rounding", "wrong") and (
-        np.shape(got) == truth.shape
-    )

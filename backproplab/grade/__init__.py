@@ -1,7 +1,17 @@
-"""Judging answers: ``compare`` two arrays, ``check`` a derivation link by link."""
+"""Judging answers: ``compare`` arrays, ``check`` a derivation, ``diagnose`` a slip."""
 
 from .compare import compare
+from .diagnose import Diagnosis, diagnose
 from .follow import GradeError, check
 from .verdict import LABELS, Report, Verdict
 
-__all__ = ["LABELS", "GradeError", "Report", "Verdict", "check", "compare"]
+__all__ = [
+    "LABELS",
+    "Diagnosis",
+    "GradeError",
+    "Report",
+    "Verdict",
+    "check",
+    "compare",
+    "diagnose",
+]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import ops
-from ..trace import replay
 from .expression import slips
 from .links import Break, Link, times
 
@@ -25,6 +24,8 @@ _MOVES = {
     "getitem", "reshape", "transpose", "swapaxes", "broadcast_to", "cast", "squeeze",
     "expand_dims", "ravel", "concatenate", "stack",
 }  # fmt: skip
+# Ops that read entries of an array, the same ones several times maybe.
+_READS = {"getitem", "embedding", "take", "take_along_axis"}
 _DIAGONAL = 400  # entries up to which a Jacobian's diagonal is worth its passes
 _NODES = 60  # other records whose values are tried in place of an operand
 
@@ -34,6 +35,7 @@ def breaks(link: Link) -> Iterator[Break]:
     if not link.ks:
         yield from _upstream(link)
         return
+    yield from _last_kept(link)
     if link.entry.op in _MOVES:
         return
     yield from _missing(link)
@@ -59,6 +61,31 @@ def exchanged(
         lambda t: link.push(t, changed),
         cost=cost,
     )
+
+
+def _last_kept(link: Link) -> Iterator[Break]:
+    """Of the contributions to an entry that is read several times, only the last."""
+    if link.entry.op not in _READS or len(link.ks) > 1:
+        return
+    marks = np.arange(float(np.size(link.sent))).reshape(np.shape(link.sent))
+    args = [marks if p == link.ks[0] else v for p, v in enumerate(link.values[1:])]
+    try:
+        at = np.ravel(link.entry.primitive.value(*args, **link.entry.static))
+    except Exception:  # it does more than read
+        return
+    if np.unique(at).size == at.size:
+        return
+
+    def sends(g: np.ndarray) -> np.ndarray:
+        sent = np.zeros(marks.size)
+        sent[at.astype(int)] = np.ravel(g)
+        return sent.reshape(marks.shape)
+
+    why = (
+        f"Some entries of {link.into} are read several times in {link.out}; what comes "
+        "back to them adds, and only the last of it is kept."
+    )
+    yield Break("overwritten", link, why, sends)
 
 
 def _missing(link: Link) -> Iterator[Break]:
@@ -120,17 +147,18 @@ def _products(link: Link, v: np.ndarray) -> Iterator[Break]:
     for swapped in (False, True):
         for turn_g in (False, True):
             for turn_v in (False, True):
-
-                def sends(g: Any, swapped=swapped, turn_g=turn_g, turn_v=turn_v) -> Any:
-                    a, b = _turned(g) if turn_g else g, _turned(v) if turn_v else v
-                    return b @ a if swapped else a @ b
-
+                sends = partial(_product, v, swapped, turn_g, turn_v)
                 try:
                     shape = sends(link.g).shape
                 except ValueError:
                     continue
                 if shape[-2:] == np.shape(link.sent)[-2:]:
                     yield Break("transposed", link, why, sends, cost=0)
+
+
+def _product(v: Any, swapped: bool, turn_g: bool, turn_v: bool, g: Any) -> Any:
+    a, b = _turned(g) if turn_g else g, _turned(v) if turn_v else v
+    return b @ a if swapped else a @ b
 
 
 def _factors(link: Link) -> Iterator[Break]:
@@ -145,6 +173,11 @@ def _factors(link: Link) -> Iterator[Break]:
     yield times(label, link, here, f"{x} itself stands in place of d{out}/d{x}.")
     fixed = not callable(entry.primitive.rules[link.ks[0]])
     if slope is None or fixed or (slope.size > 1 and np.ptp(slope) == 0):
+        return
+    if entry.op in PRODUCTS:
+        why = f"You divide by d{out}/d{x} where the rule multiplies."
+        with np.errstate(all="ignore"):
+            yield times("factor-substituted", link, 1 / slope, why)
         return
     with np.errstate(all="ignore"):
         candidates = [
@@ -202,9 +235,10 @@ def _relatives(link: Link) -> Iterator[Break]:
 
 @cache
 def _functions() -> tuple[Any, ...]:
+    known: Any = ops.registry.values()
     return tuple(
         op
-        for op in ops.registry.values()
+        for op in known
         if op.kind == "elementwise" and len(op.rules) == 1 and callable(op.rules[0])
     )
 
@@ -275,14 +309,13 @@ def _axes(link: Link) -> Iterator[Break]:
         for other in range(ndim):
             if other != axis % ndim:
                 why = f"Axis {other} stands where the rule has axis {axis}."
-                changed = {"axis": other}
-                yield exchanged("factor-substituted", link, changed, why)
+                yield exchanged("factor-substituted", link, {"axis": other}, why)
     if link.entry.op.startswith("conv") and np.ndim(link.g) > 2:
         along = tuple(range(2, np.ndim(link.g)))
-        why = f"The filter stands the wrong way round between {link.out} and {link.into}."
+        why = f"The filter of {link.out} stands the wrong way round."
         if link.ks == (0,):
-            changed = {2: np.flip(link.values[2], along)}
-            yield exchanged("factor-substituted", link, changed, why)
+            turned = {2: np.flip(link.values[2], along)}
+            yield exchanged("factor-substituted", link, turned, why)
         elif link.ks == (1,):
             yield Break(
                 "factor-substituted",

@@ -1,4 +1,4 @@
-"""Say which link of the chain broke, how, and what to look at; never the right numbers."""
+"""Say which link of the chain broke, and how; never the right numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ..errors import near
 from ..trace import Trace, replay
 from .compare import compare, take_in
 from .follow import GradeError
-from .search import Explanation, Search
+from .pairs import pairs
+from .search import TELLING, Explanation, Search
 from .shapes import mended, unsummed
 
 if TYPE_CHECKING:
@@ -78,11 +79,11 @@ def diagnose(
     seconds: float = 1.0,
     strict: bool = False,
 ) -> Diagnosis:
-    """Say which link of the chain broke: re-run backward with one rule broken on purpose.
+    """Say which link of the chain broke: the one that, broken, gives the same array.
 
-    The recorded tape is the model of the learner; any graph will do, no catalogue is
-    needed. A guess is never dressed as knowledge: what no break reproduces, nor any two,
-    is ``unexplained``.
+    The recorded tape is the model of the learner: its backward pass is run again with
+    one rule broken on purpose, then with two. Any graph will do. What no break
+    reproduces is ``unexplained``: never a guess.
 
     Args:
         run: a recorded run with a backward pass.
@@ -106,11 +107,11 @@ def diagnose(
     >>> d = diagnose(run, "x", 2 * h.data)
     >>> d.label, d.where
     ('local-factor-missing', ('h', 'x'))
-    >>> print(d.says)
-    Look at the link from h back to x. The gradient that comes into h is passed on to x \
-without the factor dh/dx.
+    >>> d.hint(1)
+    'Look at the link from h back to x.'
     """
-    found = _diagnosed(run, name, got, given or {}, seconds)
+    with np.errstate(all="ignore"):
+        found = _diagnosed(run, name, got, given or {}, seconds)
     if strict and not found.ok:
         raise GradeError(str(found))
     return found
@@ -143,7 +144,8 @@ def _diagnosed(
     scale = replay.cancelled_scale(run, search.t)
     if scale and not given and compare(got, search.want, scale=scale).ok:
         return Diagnosis("correct", name, "Right.")
-    return _value(search) or Diagnosis("unexplained", name, _unexplained(search))
+    found = _value(search) if np.isfinite(search.noise) else None
+    return found or Diagnosis("unexplained", name, _unexplained(search))
 
 
 def _shape(search: Search, says: str) -> Diagnosis:
@@ -159,10 +161,9 @@ def _shape(search: Search, says: str) -> Diagnosis:
             if array.shape == got.shape and compare(got, array).ok:
                 return _forgotten_sum(search, m)
     for label, why, array in ways:
-        search.got = array
         second = _value(Search(run, name, array, {}, 0.5), two=False)
         if second is not None and second.label != "constant-factor":
-            both = f"Two things are wrong. First, the shape. {why} Second: {second.says}"
+            both = f"Two things are wrong. First, the shape. {why} Then: {second.says}"
             return Diagnosis(label, name, both, (second,), second)
     return Diagnosis("shape", name, says)
 
@@ -170,9 +171,9 @@ def _shape(search: Search, says: str) -> Diagnosis:
 def _forgotten_sum(search: Search, m: int) -> Diagnosis:
     at = search.run[m].name
     says = (
-        f"Look at {at}. It has shape {search.run[m].shape} and was broadcast, so each of "
-        "its numbers was used many times; their gradients are to be summed over the axes "
-        "that broadcasting made."
+        f"Look at {at}. It has shape {search.run[m].shape} and was broadcast, so each "
+        "of its numbers was used many times; their gradients are to be summed over the "
+        "axes that broadcasting made."
     )
     return Diagnosis("no-batch-sum", at, says)
 
@@ -181,8 +182,10 @@ def _value(search: Search, two: bool = True) -> Diagnosis | None:
     """Explain an answer of the right shape, or not at all."""
     found = [*_whole(search), *((e.rank, _told(search, e)) for e in search.singles())]
     found.sort(key=lambda pair: pair[0])
-    if not found and two:
-        found = [(e.rank, _told(search, e)) for e in search.pairs()]
+    vague = not found or found[0][0][0] >= len(TELLING)  # any number as a factor
+    if vague and two:
+        both = [e for e in pairs(search) if not found or e.rank[0] == 0]
+        found = [*((e.rank, _told(search, e)) for e in both), *found]
     if not found:
         return None
     best, *others = (d for _, d in found)
@@ -200,25 +203,25 @@ def _value(search: Search, two: bool = True) -> Diagnosis | None:
 def _whole(search: Search) -> Iterator[tuple[tuple[float, ...], Diagnosis]]:
     """What is not the break of one rule: the whole answer turned, or another's."""
     name, got, t = search.name, search.got, search.t
-    if got.ndim >= 2 and got.shape[-1] == got.shape[-2]:
-        if search.matches(np.swapaxes(search.want, -1, -2)):
-            says = f"Your d{name} is the transpose of the gradient."
-            yield (0, 0, 1), Diagnosis("transposed", name, says)
+    square = got.ndim >= 2 and got.shape[-1] == got.shape[-2]
+    if square and search.matches(np.swapaxes(search.want, -1, -2)):
+        says = f"Your d{name} is the transpose of the gradient."
+        yield (TELLING["transposed"], 0, 1), Diagnosis("transposed", name, says)
     for m, array in unsummed(search.run, t, search.grads):
-        if m != t and array.shape == got.shape and search.matches(array):
-            if not compare(array, search.want).ok:
-                yield (2, search.distance(m)), _forgotten_sum(search, m)
-    if search.digits < 5:
-        return
-    for r in search.run:
+        if array.shape == got.shape and search.matches(array):
+            rank = (TELLING["no-batch-sum"], search.distance(m))
+            yield rank, _forgotten_sum(search, m)
+    tier = TELLING["wrong-node"]
+    for r in search.run if search.holds_enough else ():
         if r.shape != got.shape:
             continue
-        if r.id != t and r.grad is not None and search.matches(r.grad):
+        grad = search.grads.get(r.id) if r.id > t else r.grad
+        if r.id != t and search.matches(grad):
             says = f"This is the gradient of {r.name}, not of {name}."
-            yield (13, 0), Diagnosis("wrong-node", r.name, says)
-        elif np.any(r.value) and np.size(r.value) > 1 and search.matches(r.value):
-            says = f"This is the value of {r.name}; the gradient of {name} is asked for."
-            yield (13, 1), Diagnosis("wrong-node", r.name, says)
+            yield (tier, 0), Diagnosis("wrong-node", r.name, says)
+        elif np.size(r.value) > 1 and search.matches(r.value):
+            says = f"This is the value of {r.name}; the gradient of {name} is asked."
+            yield (tier, 1), Diagnosis("wrong-node", r.name, says)
 
 
 def _told(search: Search, e: Explanation) -> Diagnosis:
@@ -227,7 +230,9 @@ def _told(search: Search, e: Explanation) -> Diagnosis:
     if len(e.breaks) == 1 or e.breaks[0].why == e.breaks[1].why:
         return one
     two = _said(search, e.breaks[1])
-    says = f"Two links are broken. {one.says} And {two.says[:1].lower()}{two.says[1:]}"
+    says = f"{one.says} And there: {e.breaks[1].why}"
+    if two.where != one.where:
+        says = f"Two links are broken. {one.says} And {two.says.replace('L', 'l', 1)}"
     return Diagnosis(one.label, one.where, says, (), two, one._hints)
 
 
@@ -252,7 +257,7 @@ def _skeleton(link: Link) -> str:
 
 
 def _gloss(run: Trace, i: int) -> str:
-    """A record's name; for a nameless step, also on the way to which named one it is."""
+    """A record's name; for a nameless step, also inside which named one it is."""
     entry = run[i]._entry
     if entry.given or entry.assigned or entry.aliases or entry.primitive is None:
         return run[i].name
@@ -276,7 +281,7 @@ def _unexplained(search: Search) -> str:
     if off < 1e-3 * size:
         return (
             f"Your d{name} is close, but not to the precision of its format, as finite "
-            "differences are: derive it with the chain rule. No broken rule explains it."
+            "differences are. No broken rule explains it: use the chain rule."
         )
     return (
         f"Your d{name} is not the gradient, and no broken rule that was tried explains "

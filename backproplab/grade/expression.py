@@ -1,4 +1,4 @@
-"""The rule as an expression: leave out a term or a factor of it, and see what it sends."""
+"""The rule as an expression: what is sent if a term or a factor is left out."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ def slips(link: Link) -> Iterator[Break]:
     rule = _Rule(link)
     if rule.trace is None or rule.end > _MOST_STEPS:
         return
-    found = [s for r in rule.trace.records[: rule.end + 1] for s in _ways(rule, r, link)]
+    steps = rule.trace.records[: rule.end + 1]
+    found = [s for r in steps for s in _ways(rule, r, link)]
     terms = [s for s in found if s.change in ("left", "right") and _is_sum(rule, s)]
     for s in found:
         yield _broken(rule, link, (s,))
@@ -117,6 +118,8 @@ def _ways(rule: _Rule, r: Record, link: Link) -> Iterator[_Slip]:
     elif r.op == "power" and trace[inputs[1]].op == "constant":
         for change in ("more", "less"):
             yield _Slip(r.id, change, other, f"An exponent is off by one {inside}.")
+    elif r.op in ("transpose", "swapaxes") and r.shape[-1:] == r.shape[-2:-1]:
+        yield _Slip(r.id, "left", "transposed", f"A factor is not turned {inside}.")
     elif r.op == "mean":
         yield _Slip(r.id, "sum", "sum-not-mean", f"A mean lost its 1/n {inside}.")
     elif r.op == "sum":
@@ -126,8 +129,8 @@ def _ways(rule: _Rule, r: Record, link: Link) -> Iterator[_Slip]:
 def _lost_term(rule: _Rule, link: Link, lost: int) -> tuple[str, str]:
     if _through_reduction(rule, lost):
         why = (
-            f"A mean, variance or normaliser inside {link.out} is held constant, but it "
-            f"depends on {link.into}."
+            f"A mean, variance or normaliser inside {link.out} is held constant, but "
+            f"it depends on {link.into}."
         )
         return "statistics-constant", why
     label = (
@@ -135,8 +138,7 @@ def _lost_term(rule: _Rule, link: Link, lost: int) -> tuple[str, str]:
         if link.entry.primitive.kind == "elementwise"
         else "path-missing"
     )
-    why = f"A term of the derivative of {link.out} with respect to {link.into} is left out."
-    return label, why
+    return label, f"A term of d{link.out}/d{link.into} is left out."
 
 
 def _written(link: Link) -> tuple[Trace | None, int, int]:
@@ -152,7 +154,7 @@ def _written(link: Link) -> tuple[Trace | None, int, int]:
         for name, v in zip(names, link.values, strict=True)
     ]
     static = {**link.entry.static, "saved": None} if op.saves else link.entry.static
-    incoming = Tensor(np.asarray(link.g, float), requires_grad=True, name="g")
+    incoming: Any = Tensor(np.asarray(link.g, float), requires_grad=True, name="g")
     (k,) = link.ks
     try:
         with np.errstate(all="ignore"), record() as rule:

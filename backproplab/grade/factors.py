@@ -41,6 +41,8 @@ def named(link: Link, c: float, close: float) -> tuple[Break, ...]:
             why = f"{link.out} is held constant, but it depends on {link.into}."
             return (multiple("statistics-constant", link, 0.0, why, cost=0),)
         return (multiple("path-missing", link, 0.0, _left_out(link), cost=0),)
+    if link.is_half:
+        return ()
     turned = f"The sign of {_what(link)} is turned."
     sign = multiple("sign", link, -1.0, turned, cost=0)
     if like(-1):
@@ -80,9 +82,8 @@ def usual(link: Link) -> list[Break]:
     """The multiples that are tried where two links may be broken."""
     sums, means = counts(link)
     factors = [-1.0, *(1 / n for n in sums | means), *map(float, means), *_FEW]
-    if not link.ks:
-        factors = [c for c in factors if c != 0]
-    elif is_statistic(link) or len(uses(link)) > 1:
+    several = len(link.run[link.x].consumers) > len(link.ks)
+    if link.ks and (several or is_statistic(link)):
         factors.insert(0, 0.0)
     return [b for c in dict.fromkeys(factors) for b in named(link, c, 1e-12)]
 
@@ -109,7 +110,7 @@ def is_own(link: Link, c: float) -> bool:
     return any(abs(c) in (n, 1 / n) for n in numbers if n)
 
 
-def uses(link: Link) -> set[int]:
+def places(link: Link) -> set[int]:
     """Records that send something to the link's input."""
     return {o for o, _ in link.run[link.x].consumers}
 
@@ -121,11 +122,12 @@ def _what(link: Link) -> str:
 
 
 def _left_out(link: Link) -> str:
-    if len(link.ks) == 1 and len(link.run[link.x].consumers) > 1 == len(uses(link)):
+    several, uses = link.run[link.x].consumers, places(link)
+    if len(link.ks) == 1 and len(several) > 1 == len(uses):
         return f"{link.into} stands twice in {link.out}; only one of the two counts."
-    if len(uses(link)) > 1:
+    if len(uses) > 1:
         return (
-            f"{link.into} is used in {len(uses(link))} places, and what comes back from "
+            f"{link.into} is used in {len(uses)} places, and what comes back from "
             f"{link.out} is left out."
         )
     return f"What comes back from {link.out} is left out."
@@ -154,8 +156,8 @@ def counts(link: Link) -> tuple[set[int], set[int]]:
     elif op.kind == "linear" and len(link.entry.inputs) == 1:
         means |= _averaged(link, x, out)
     elif x != out:
-        places = prod(out[2:])
-        sums |= {*out, prod(out[:-1]), out[0] * places if out else 1, places}
+        spots = prod(out[2:])
+        sums |= {*out, prod(out[:-1]), out[0] * spots if out else 1, spots}
         if prod(out) % max(prod(x), 1) == 0:
             sums.add(prod(out) // max(prod(x), 1))
     return sums - {0, 1}, means - {0, 1}
@@ -202,7 +204,7 @@ def _summed(run: Trace, output: int, x: int) -> set[int]:
 
 
 def is_statistic(link: Link) -> bool:
-    """Whether the output is a mean, norm or normaliser used beside what it came from."""
+    """Whether the output is a mean, norm or sum used beside what it came from."""
     run, size = link.run, np.size(link.g)
     if link.entry.op not in _STATISTICS or not link.ks or size >= np.size(link.sent):
         return False

@@ -60,6 +60,11 @@ class Link:
         return [self.run[i].name if i >= 0 else "nothing" for i in ids]
 
     @property
+    def is_half(self) -> bool:
+        """Whether this is one of several uses of an input by the same operation."""
+        return 0 < len(self.ks) < self.entry.inputs.count(self.x)
+
+    @property
     def where(self) -> tuple[str, str] | str:
         """The place as a ``Diagnosis`` gives it."""
         return (self.out, self.into) if self.ks else self.into
@@ -183,27 +188,29 @@ def times(label: str, link: Link, factor: Any, why: str, cost: int = 1) -> Break
 
 
 def fitted(raw: Any, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Sum over broadcast axes to ``shape``, or broadcast to it; None where neither fits.
+    """Sum over broadcast axes to ``shape``, or broadcast to it; None if neither fits.
 
     >>> fitted(np.ones((4, 3)), (3,)).tolist()
     [4.0, 4.0, 4.0]
     """
     if raw is None:
         return None
-    raw = np.asarray(raw)
-    if raw.dtype.kind not in "fiub":
+    array = np.asarray(raw)
+    if array.dtype.kind not in "fiub":
         return None
-    raw = raw.astype(float, copy=False)
-    if raw.shape == shape:
-        return raw
-    lead = raw.ndim - len(shape)
-    pairs = zip(shape, raw.shape[max(lead, 0) :], strict=lead >= 0)
+    array = array.astype(float, copy=False)
+    if array.shape == shape:
+        return array
+    lead = array.ndim - len(shape)
+    pairs = zip(shape, array.shape[max(lead, 0) :], strict=lead >= 0)
     if lead >= 0 and all(n in (1, m) for n, m in pairs):
         ones = tuple(lead + i for i, n in enumerate(shape) if n == 1)
-        total: np.ndarray = raw.sum(axis=(*range(lead), *ones)).reshape(shape)
-        return total
+        total: np.ndarray = array.sum(axis=(*range(lead), *ones))
+        return total.reshape(shape)
+    if len(shape) == 1 and array.ndim > 2 and array.shape[1] == shape[0]:
+        return array.sum(axis=(0, *range(2, array.ndim)))  # one number a channel
     try:
-        return np.broadcast_to(raw, shape)
+        return np.broadcast_to(array, shape)
     except ValueError:
         return None
 

@@ -1,9 +1,10 @@
-"""Which rule, broken, reproduces the learner's array? Then which two?"""
+"""Which rule, broken, reproduces the learner's array? Two at once are in pairs.py."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 # The most telling label wins; among equals, the link nearest to what was asked.
-_TELLING = {
+TELLING = {
     label: tier
     for tier, labels in enumerate(
         (
@@ -41,13 +42,10 @@ _TELLING = {
     )
     for label in labels
 }
-_LAST = len(_TELLING)
-_DIRECTIONS = 2
-_FIT = 1e-3  # how well a factor is measured before it is made exact, in float32
-# Digits that an answer must hold before one, or two, of many breaks can explain it.
-_DIGITS_FOR_ANY, _DIGITS_FOR_TWO = 5.0, 10.0
-_MOST_COST = 3
-_MOST_CHECKS = 40
+_LAST = len(TELLING)
+DIRECTIONS = 2
+# Digits that an answer must hold before one of many breaks can explain it.
+_DIGITS = 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,14 +56,13 @@ class Explanation:
     rank: tuple[float, ...]
 
 
-@dataclass(slots=True, eq=False)
-class _Candidate:
-    """A break, and what it adds to random projections of the answer."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """A break, what it adds to random projections of the answer, and to its link."""
 
     made: Break
-    effect: np.ndarray  # one number a direction
-    change: np.ndarray  # what the link sends, broken minus sound
-    cross: np.ndarray | None = field(default=None)  # one row a direction
+    effect: np.ndarray
+    change: np.ndarray
 
 
 class Search:
@@ -93,7 +90,7 @@ class Search:
         self.want = self.grads.get(self.t, np.asarray(run[name].grad))
         self.got = np.asarray(take_in(got)[0], float)
         rng = np.random.default_rng(0)
-        self.directions = [rng.normal(size=self.want.shape) for _ in range(_DIRECTIONS)]
+        self.directions = [rng.normal(size=self.want.shape) for _ in range(DIRECTIONS)]
 
     def backward(self, broken: Iterable[Break]) -> dict[int, np.ndarray]:
         """Walk back over the run with some rules broken."""
@@ -103,7 +100,8 @@ class Search:
 
         def visit(i: int, g: np.ndarray) -> np.ndarray:
             if i in whole:
-                g = whole[i].link.fit(whole[i].sends(g))
+                sent = whole[i].link.fit(whole[i].sends(g))
+                g = np.full_like(g, np.nan) if sent is None else sent
             now[i] = self.given.get(i, g)
             return now[i]
 
@@ -147,6 +145,11 @@ class Search:
                 break
         return float(most * self.entries)
 
+    @property
+    def holds_enough(self) -> bool:
+        """Whether an answer says so much that no far-fetched break fits by chance."""
+        return self.digits >= _DIGITS
+
     @cached_property
     def entries(self) -> int:
         """How many different sizes other than 0 the entries of the answer have."""
@@ -167,7 +170,7 @@ class Search:
         """Whether the answer is this array."""
         if array is None or not np.isfinite(array).all():
             return False
-        if self.digits < _DIGITS_FOR_ANY and self.want.dtype == np.float32:
+        if not self.holds_enough and self.want.dtype == np.float32:
             scale = float(np.max(np.abs(array), initial=0))
             return bool(np.allclose(self.got, array, rtol=0, atol=4e-6 * scale))
         return compare(self.got, np.asarray(array, self.want.dtype)).ok
@@ -186,48 +189,53 @@ class Search:
             if near and self.reproduces(c.made):
                 found.append(self._explained(c.made))
         found += [self._explained(b, *more) for b, *more in self._several()]
-        return _unique(sorted(found, key=lambda e: e.rank))
+        return unique(sorted(found, key=lambda e: e.rank))
 
     def _explained(self, b: Break, *more: Break) -> Explanation:
-        return Explanation((b, *more), self._rank(b))
+        return Explanation((b, *more), self.rank(b))
 
     def _multiples(self) -> Iterator[tuple[Break, ...]]:
-        close = _FIT if self.want.dtype != np.float64 else 1e-7
+        rounding = 0.1 * self.noise
         for link in self.links:
-            unit = self._effect(link, link.sent)
+            unit = self.effect(link, link.sent)
             k = int(np.argmax(np.abs(unit)))
-            if abs(unit[k]) <= self.noise:
+            if abs(unit[k]) <= rounding:
                 continue
-            c = 1 + self.off[k] / unit[k]
+            c = float(1 + self.off[k] / unit[k])
             if np.any(np.abs((c - 1) * unit - self.off) > self.noise):
                 continue
-            made = factors.named(link, float(c), close)
-            if made and self.entries < 2 and made[0].label == "constant-factor":
-                made = made if factors.is_nice(float(c)) else ()
-            if made and self.reproduces(factors.multiple("", link, float(c), "")):
+            close = min(max(1e-9, rounding / abs(unit[k])), 0.02)
+            made = factors.named(link, c, close)
+            exact = prod(1.0 if b.factor is None else b.factor for b in made)
+            if made and made[0].label == "constant-factor" and self.entries < 2:
+                made = made if factors.is_nice(exact) else ()
+            if made and self.reproduces(factors.multiple("", link, exact, "")):
                 yield made
 
-    def _others(self) -> Iterator[_Candidate]:
-        """Every other break, with its effect; few of them where the answer says little."""
+    def _others(self) -> Iterator[Candidate]:
+        """Every other break, with its effect; few where the answer says little."""
         for link in self.links:
             for b in breaks(link):
-                if b.cost == 0 or b.steady or self.digits >= _DIGITS_FOR_ANY:
-                    c = self._candidate(b)
+                if b.cost == 0 or b.steady or self.holds_enough:
+                    c = self.candidate(b)
                     if c is not None:
                         yield c
             if perf_counter() > self.until:
                 return
 
-    def _candidate(self, b: Break) -> _Candidate | None:
+    def candidate(self, b: Break) -> Candidate | None:
+        """A break with its effect; None if it never changes a thing, or cannot be."""
         sent = b.link.fit(b.sends(b.link.g))
         if sent is None or not np.isfinite(sent).all():
             return None
         change = sent - b.link.sent
-        if np.max(np.abs(change), initial=0) <= 1e-9 * np.max(np.abs(sent), initial=0):
+        size = float(np.max(np.abs(sent), initial=0))
+        if np.max(np.abs(change), initial=0) <= 1e-9 * size and np.any(b.link.g):
             return None
-        return _Candidate(b, self._effect(b.link, change), change)
+        return Candidate(b, self.effect(b.link, change), change)
 
-    def _effect(self, link: Link, change: np.ndarray) -> np.ndarray:
+    def effect(self, link: Link, change: np.ndarray) -> np.ndarray:
+        """What a change of what a link sends adds to the projections of the answer."""
         return np.array([np.vdot(t[link.x], change) for t in self.tangents])
 
     def _several(self) -> Iterator[tuple[Break, ...]]:
@@ -252,22 +260,23 @@ class Search:
                     yield factors.multiple("overwritten", kept, 1.0, why), *lost
         held = [m for m in self.links if len(m.ks) == 1 and factors.is_statistic(m)]
         if 2 <= len(held) <= 12:
-            held.sort(key=lambda m: -float(np.abs(self._effect(m, m.sent)).max()))
+            held.sort(key=lambda m: -float(np.abs(self.effect(m, m.sent)).max()))
             names = " and ".join(dict.fromkeys(m.out for m in held))
             why = f"{names} are held constant, but they depend on {held[0].into}."
             lost = [factors.multiple("statistics-constant", m, 0.0, why) for m in held]
             if self.reproduces(*lost):
                 yield tuple(lost)
 
-    def _rank(self, b: Break) -> tuple[float, ...]:
-        tier, distance = _TELLING[b.label], self.distance(b.link.x)
+    def rank(self, b: Break) -> tuple[float, ...]:
+        """How telling a break is, and how near; smaller is better."""
+        tier, distance = TELLING[b.label], self.distance(b.link.x)
         if b.label == "constant-factor":
             assert b.factor is not None
             if not factors.is_nice(b.factor):
                 tier = _LAST
             elif b.link.ks and factors.is_own(b.link, b.factor):
                 distance = -1
-        contributions = len(factors.uses(b.link))
+        contributions = len(factors.places(b.link))
         second = b.label == "overwritten" and contributions < 3
         return tier, distance, second, b.cost, not b.link.ks
 
@@ -284,130 +293,6 @@ class Search:
                 far[r.id] = min(near) + 1
         return far
 
-    # Two broken rules.
-
-    def pairs(self) -> list[Explanation]:
-        """The pairs that explain the answer, the least far-fetched first.
-
-        The earlier break in the backward pass is carried down once; for the later one
-        the change that it meets costs one more dot product.
-        """
-        if self.digits < _DIGITS_FOR_TWO:
-            return []
-        candidates = self._for_pairs()
-        if not candidates:
-            return []
-        effects = np.array([c.effect for c in candidates])
-        costs = np.array([c.made.cost for c in candidates])
-        sources: dict[int, list[int]] = {}
-        for i, c in enumerate(candidates):
-            sources.setdefault(c.made.link.output, []).append(i)
-        blocks = {s: self._block(candidates, at) for s, at in sources.items()}
-        found: list[Explanation] = []
-        for i in np.argsort(costs, kind="stable"):
-            if perf_counter() > self.until:
-                break
-            if found and costs[i] > found[0].rank[0]:
-                break
-            total = effects[i] + effects + self._crossed(candidates, i, sources, blocks)
-            near = np.all(np.abs(total - self.off) <= self.noise, axis=1)
-            near &= costs + costs[i] <= _MOST_COST
-            for j in np.flatnonzero(near)[:_MOST_CHECKS]:
-                one, two = candidates[i].made, candidates[j].made
-                if _apart(one.link, two.link) and self.reproduces(one, two):
-                    found.append(self._pair(one, two))
-            found.sort(key=lambda e: e.rank)
-        return _unique(found)
-
-    def _pair(self, one: Break, two: Break) -> Explanation:
-        """Two breaks, in the order of the backward pass."""
-        one, two = sorted((one, two), key=lambda b: -b.link.output)
-        ranks = zip(self._rank(one), self._rank(two), strict=True)
-        return Explanation((one, two), (one.cost + two.cost, *map(sum, ranks)))
-
-    def _for_pairs(self) -> list[_Candidate]:
-        found = []
-        for link in self.links:
-            made = [b for b in breaks(link) if b.cost <= 2]
-            for b in [*factors.usual(link), *made]:
-                c = self._candidate(b)
-                if c is not None:
-                    found.append(c)
-            if perf_counter() > self.until:
-                break
-        return found
-
-    def _block(self, candidates: list[_Candidate], at: list[int]) -> Any:
-        """For the candidates at one source: what a change of its g does, as rows.
-
-        Returns:
-            an array (directions, candidates, g.size), and the places of those whose
-            adjoint is not at hand, which must be computed anew each time.
-        """
-        rows, anew = [], []
-        for n, i in enumerate(at):
-            b = candidates[i].made
-            row = self._adjoint(b)
-            if row is None:
-                anew.append(n)
-                row = np.zeros((_DIRECTIONS, np.size(b.link.g)))
-            rows.append(row)
-        return np.stack(rows, axis=1), anew
-
-    def _adjoint(self, b: Break) -> np.ndarray | None:
-        link = b.link
-        found = []
-        for t in self.tangents:
-            sound = link.push(t[link.x])
-            if sound is None:
-                return None
-            if b.steady:
-                found.append(-sound)
-                continue
-            if b.factor is not None:
-                found.append((b.factor - 1) * sound)
-                continue
-            moved = None if b.back is None else b.back(t[link.x])
-            if moved is None or np.shape(moved) != np.shape(sound):
-                return None
-            found.append(moved - sound)
-        return np.stack([np.ravel(f) for f in found])
-
-    def _crossed(
-        self,
-        candidates: list[_Candidate],
-        i: int,
-        sources: dict[int, list[int]],
-        blocks: dict[int, Any],
-    ) -> np.ndarray:
-        """What each candidate adds because candidate i changed the gradient it meets."""
-        cross = np.zeros((len(candidates), _DIRECTIONS))
-        first = candidates[i]
-        moved = replay.backward(
-            self.run,
-            {first.made.link.x: first.change},
-            visit=lambda r, g: np.zeros_like(g) if r in self.given else g,
-            down_to=self.t,
-        )
-        for source, dg in moved.items():
-            if source not in sources or source in self.given:
-                continue
-            rows, anew = blocks[source]
-            at = sources[source]
-            with np.errstate(all="ignore"):
-                cross[at] = (rows @ np.ravel(np.asarray(dg, float))).T
-            for n in anew:
-                cross[at[n]] = self._anew(candidates[at[n]], dg)
-        return cross
-
-    def _anew(self, c: _Candidate, dg: np.ndarray) -> np.ndarray:
-        link = c.made.link
-        g = link.g + dg
-        sent, sound = link.fit(c.made.sends(g)), link.fit(link.pull(g))
-        if sent is None or sound is None:
-            return np.full(_DIRECTIONS, np.inf)
-        return self._effect(link, sent - sound) - c.effect
-
 
 def _usable(
     run: Trace, t: int, given: Mapping[str, Any]
@@ -416,17 +301,14 @@ def _usable(
     for name, value in given.items():
         if name in run and run[name].id != t:
             array, _ = take_in(value)
-            if array is not None and array.shape == run[name].shape:
-                if np.isfinite(array).all():
-                    yield run[name].id, array
+            if array is None or array.shape != run[name].shape:
+                continue
+            if np.isfinite(array).all():
+                yield run[name].id, array
 
 
-def _apart(one: Link, two: Link) -> bool:
-    """Whether two links can both be broken: they are not one and the same."""
-    return one.output != two.output or not set(one.ks) & set(two.ks)
-
-
-def _unique(found: list[Explanation]) -> list[Explanation]:
+def unique(found: list[Explanation]) -> list[Explanation]:
+    """Keep the first explanation of each label and place."""
     seen: dict[Any, Explanation] = {}
     for e in found:
         seen.setdefault(tuple((b.label, b.link.where) for b in e.breaks[:2]), e)

@@ -1,4 +1,4 @@
-"""Shape questions: sums over broadcast axes that were forgotten, axes lost or turned."""
+"""Shape questions: forgotten sums over broadcast axes, axes lost or turned."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ def mended(
         name: what was asked for.
         many: the most entries that an answer of this run can have.
     """
-    if got.ndim == len(shape) >= 2 and got.shape[:-2] == shape[:-2]:
-        if got.shape[-2:] == shape[:-3:-1]:
-            says = f"Your d{name} is transposed: {got.shape} for {shape}."
-            yield "transposed", says, np.swapaxes(got, -1, -2)
+    if got.ndim == len(shape) >= 2 and got.shape == (*shape[:-2], *shape[:-3:-1]):
+        says = f"Your d{name} is transposed: {got.shape} for {shape}."
+        yield "transposed", says, np.swapaxes(got, -1, -2)
     if got.size == np.prod(shape) and _squeezed(got.shape) == _squeezed(shape):
         says = f"Axes of size 1 were lost or gained: {got.shape} for {shape}."
         yield "keepdims", says, got.reshape(shape)
@@ -39,9 +38,9 @@ def mended(
             kept = [n for i, n in enumerate(got.shape) if i not in axes]
             if _squeezed(kept) == _squeezed(shape) and got.size > np.prod(shape):
                 says = (
-                    f"{name} of shape {shape} was broadcast, so each of its numbers was "
-                    "used many times; their gradients are to be summed over the axes "
-                    "that broadcasting made."
+                    f"{name} of shape {shape} was broadcast, so each of its numbers "
+                    "was used many times; their gradients are to be summed over the "
+                    "axes that broadcasting made."
                 )
                 yield "no-batch-sum", says, got.sum(axis=axes).reshape(shape)
 

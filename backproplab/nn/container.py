@@ -1,7 +1,7 @@
 """Modules that hold modules: one after another, and around a bypass."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -49,6 +49,12 @@ class Sequential(Module):
         for module in self:
             x = module(x)
         return x
+
+    def append(self, module: Module) -> Self:
+        """Put a module at the end, named by its place; return self."""
+        name = str(len(self))
+        vars(self)[name] = _checked(name, module)
+        return self
 
     def __iter__(self) -> Iterator[Module]:
         return (m for m in vars(self).values() if isinstance(m, Module))

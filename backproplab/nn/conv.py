@@ -13,6 +13,11 @@ from .module import Module
 
 Size = int | tuple[int, ...]
 
+_USUAL = (("padding", 0), ("dilation", 1), ("groups", 1), ("padding_mode", "zeros"))
+
+# PyTorch's padding modes, and NumPy's names for them.
+_MODES = {"zeros": None, "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+
 
 class Conv1d(Module):
     """The same small filter at every place of a signal, as ``torch.nn.Conv1d``.
@@ -33,6 +38,7 @@ class Conv1d(Module):
         dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: str = "zeros",
         *,
         rng: np.random.Generator | None = None,
         dtype: Any = np.float32,
@@ -41,13 +47,14 @@ class Conv1d(Module):
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size = _each(kernel_size, 1)
         self.stride, self.padding, self.dilation = stride, padding, dilation
-        self.groups = groups
+        self.groups, self.padding_mode = groups, padding_mode
         shape = (out_channels, _share(self), *self.kernel_size)
         self.weight, self.bias = uniform_weights(shape, bias, rng, dtype)
 
     def forward(self, x: Any) -> Any:
         """Apply ``ops.conv1d``."""
-        return ops.conv1d(x, self.weight, self.bias, **_options(self))
+        x, options = _bordered(self, x)
+        return ops.conv1d(x, self.weight, self.bias, **options)
 
     def extra_repr(self) -> str:
         """Show the sizes."""
@@ -69,6 +76,8 @@ class Conv2d(Module):
         dilation: step between the filter's own places.
         groups: into how many separate blocks the channels fall.
         bias: whether a number for each output channel is added.
+        padding_mode: what stands in the padding: "zeros", "reflect", "replicate" or
+            "circular".
         rng: where the first weights come from.
         dtype: of the parameters.
 
@@ -86,6 +95,7 @@ class Conv2d(Module):
         dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
+        padding_mode: str = "zeros",
         *,
         rng: np.random.Generator | None = None,
         dtype: Any = np.float32,
@@ -94,13 +104,14 @@ class Conv2d(Module):
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size = _each(kernel_size, 2)
         self.stride, self.padding, self.dilation = stride, padding, dilation
-        self.groups = groups
+        self.groups, self.padding_mode = groups, padding_mode
         shape = (out_channels, _share(self), *self.kernel_size)
         self.weight, self.bias = uniform_weights(shape, bias, rng, dtype)
 
     def forward(self, x: Any) -> Any:
         """Apply ``ops.conv2d``."""
-        return ops.conv2d(x, self.weight, self.bias, **_options(self))
+        x, options = _bordered(self, x)
+        return ops.conv2d(x, self.weight, self.bias, **options)
 
     def extra_repr(self) -> str:
         """Show the sizes."""
@@ -217,6 +228,11 @@ def _each(size: Size, axes: int) -> tuple[int, ...]:
 
 def _share(layer: Any) -> int:
     """How many input channels an output channel sees."""
+    if layer.padding_mode not in _MODES:
+        raise RangeError(
+            f"{type(layer).__name__}: padding_mode is {layer.padding_mode!r}; "
+            f"it must be one of {', '.join(map(repr, _MODES))}."
+        )
     if layer.in_channels % layer.groups or layer.out_channels % layer.groups:
         raise RangeError(
             f"{type(layer).__name__}: in_channels is {layer.in_channels}, out_channels "
@@ -226,17 +242,30 @@ def _share(layer: Any) -> int:
     return int(layer.in_channels // layer.groups)
 
 
-def _options(layer: Any) -> dict[str, Any]:
-    return {
+def _bordered(layer: Any, x: Any) -> tuple[Any, dict[str, Any]]:
+    """Pad where it is not with zeros, and say what is left to the convolution."""
+    options = {
         "stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation,
         "groups": layer.groups,
     }  # fmt: skip
+    mode = _MODES[layer.padding_mode]
+    if mode is None or layer.padding == "valid":
+        return x, options
+    n = len(layer.kernel_size)
+    if layer.padding == "same":
+        reach = zip(_each(layer.dilation, n), layer.kernel_size, strict=True)
+        # an odd one goes to the end
+        sides = [(d * (k - 1) // 2, (d * (k - 1) + 1) // 2) for d, k in reach]
+    else:
+        sides = [(p, p) for p in _each(layer.padding, n)]
+    width = [(0, 0)] * (np.ndim(x) - n) + sides
+    return ops.pad(x, width, mode), options | {"padding": 0}
 
 
 def _words(layer: Any) -> str:
     unusual = [
         f", {name}={vars(layer)[name]}"
-        for name, usual in (("padding", 0), ("dilation", 1), ("groups", 1))
+        for name, usual in _USUAL
         if vars(layer)[name] != usual
     ]
     return (

@@ -110,6 +110,22 @@ class HuberLoss(Module):
         return ops.huber_loss(x, y, reduction=self.reduction, delta=self.delta)
 
 
+class SmoothL1Loss(Module):
+    """Huber's loss divided by beta: the line has slope 1, whatever beta is.
+
+    Args:
+        reduction: "mean", "sum" or "none".
+        beta: where the parabola turns into the line; 0 gives ``L1Loss``.
+    """
+
+    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
+        self.reduction, self.beta = reduction, beta
+
+    def forward(self, x: Any, y: Any) -> Any:
+        """Apply ``ops.smooth_l1_loss``."""
+        return ops.smooth_l1_loss(x, y, reduction=self.reduction, beta=self.beta)
+
+
 class BCEWithLogitsLoss(Module):
     """Mean cross-entropy of yes and no; takes log-odds, not probabilities.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from types import FunctionType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..primitive import Primitive
+import numpy as np
+
+from ..primitive import Primitive, numpy_rules
 from . import (
     activation,
     arithmetic,
@@ -34,6 +36,10 @@ from . import (
 
 if TYPE_CHECKING:
     from .._table import Table
+
+    def __getattr__(name: str) -> Any:
+        """Find an op, for type checkers: they cannot see the registry."""
+
 
 _FIELDS = (
     arithmetic,
@@ -77,6 +83,14 @@ globals().update(  # functions made of ops, such as split
         and function.__module__ == field.__name__
         and getattr(function, "primitive", None) is None
         and not name.startswith("_")
+    }
+)
+globals().update(  # NumPy's other names for them: absolute, acos, amax, concat
+    {
+        name: numpy_rules[function]
+        for module in (np, np.linalg)
+        for name, function in vars(module).items()
+        if callable(function) and function in numpy_rules and name not in globals()
     }
 )
 

@@ -85,9 +85,10 @@ def negative(x):
     return np.negative(x)
 
 
+@implements(np.real, np.conjugate, np.real_if_close)
 @elementwise(1, ufunc=np.positive)
 def positive(x):
-    """x itself; slope 1."""
+    """x itself; slope 1. So are the real part and the conjugate of a real number."""
     return np.positive(x)
 
 

@@ -140,7 +140,7 @@ def _scatter_add_jvp(
     t: Any, _y: Any, x: Any, index: Any, source: Any, *, axis: Any
 ) -> Any:
     still = np.zeros_like
-    return scatter_add(
+    return _scatter_add(
         still(x) if t[0] is None else t[0],
         index,
         still(source) if t[2] is None else t[2],
@@ -161,23 +161,10 @@ def _scatter_add_jvp(
         ),
         {"axis": 0},
     ),
+    name="scatter_add",
 )
-def scatter_add(x, index, source, axis=0):
-    """Every number of ``source`` added to x where ``index`` says along ``axis``.
-
-    As ``torch.Tensor.scatter_add``, whose ``dim`` is ``axis``; places that are named
-    twice add up.
-
-    Args:
-        x: (..., n, ...).
-        index: integers in 0..n-1, nowhere larger than ``source``, nor than ``x`` but
-            along ``axis``.
-        source: at least of the shape of ``index``; what lies beyond it is not read.
-        axis: the axis along which ``index`` counts.
-
-    >>> scatter_add(np.zeros(3), [0, 2, 2], np.array([1.0, 2.0, 3.0])).tolist()
-    [1.0, 0.0, 5.0]
-    """
+def _scatter_add(x, index, source, axis=0):
+    """Every number of ``source`` added to x where ``index`` says along ``axis``."""
     index, shape = np.asarray(index), np.shape(x)
     axis %= max(len(shape), 1)
     if (
@@ -198,6 +185,28 @@ def scatter_add(x, index, source, axis=0):
     corner = tuple(slice(n) for n in index.shape)
     np.add.at(out, _along(index, index.shape, axis), np.asarray(source)[corner])
     return out
+
+
+def scatter_add(x: Any, dim: Any, index: Any, src: Any = None, *, axis: int = 0) -> Any:
+    """Every number of ``src`` added to x where ``index`` says; what meets adds up.
+
+    Called as ``torch.scatter_add(x, dim, index, src)``, or like ``np.put_along_axis``:
+    ``scatter_add(x, index, src, axis=0)``.
+
+    Args:
+        x: (..., n, ...).
+        dim: the axis along which ``index`` counts.
+        index: integers in 0..n-1, nowhere larger than ``src``, nor than ``x`` but along
+            that axis.
+        src: at least of the shape of ``index``; what lies beyond it is not read.
+        axis: ``dim`` of the second form.
+
+    >>> scatter_add(np.zeros(3), 0, [0, 2, 2], np.array([1.0, 2.0, 3.0])).tolist()
+    [1.0, 0.0, 5.0]
+    """
+    if src is None:
+        dim, index, src = axis, dim, index
+    return _scatter_add(x, index, src, axis=dim)
 
 
 def _order(x: Any, axis: Any) -> Any:

@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 
 from ..primitive import linear, primitive
-from ._rows import column_sum
+from ._rows import column_sum, product
 
 
 def _vectors(rng):
@@ -18,7 +18,7 @@ def _matmul_x(g, x, w):
     if np.ndim(x) == 1:
         g = np.expand_dims(g, -2)
         return np.squeeze(g @ np.swapaxes(w, -1, -2), -2)
-    return g @ np.swapaxes(w, -1, -2)
+    return product(g, np.swapaxes(w, -1, -2))
 
 
 def _matmul_w(g, x, w):
@@ -28,20 +28,20 @@ def _matmul_w(g, x, w):
         return np.expand_dims(x, -1) * np.expand_dims(g, -2)
     if np.ndim(w) == 1:
         return np.squeeze(np.swapaxes(x, -1, -2) @ np.expand_dims(g, -1), -1)
-    return np.swapaxes(x, -1, -2) @ g
+    return product(np.swapaxes(x, -1, -2), g)
 
 
 @linear(
     _matmul_x,
     _matmul_w,
-    ufunc=np.matmul,
+    numpy=(np.matmul, np.linalg.matmul),
     cast="low",
     requires="x.shape[-1] must equal w.shape[-2] (w.shape[0] if w is 1-d).",
     example=lambda rng: ((rng.normal(size=(2, 3, 4)), rng.normal(size=(4, 5))), {}),
 )
 def matmul(x, w):
     """Matrix product, all of NumPy's shapes: y = x w, dx = g w^T, dw = x^T g."""
-    return np.matmul(x, w)
+    return product(x, w)
 
 
 def _rows(x):
@@ -53,15 +53,10 @@ def _rows(x):
 def _affine_vjp(g, _y, x, w, b, *, wrt):
     rows = _rows(g)
     return (
-        g @ w if 0 in wrt else None,
-        _gram(rows, _rows(x)) if 1 in wrt else None,
+        product(g, w) if 0 in wrt else None,
+        product(np.transpose(rows), _rows(x)) if 1 in wrt else None,
         column_sum(rows) if 2 in wrt else None,
     )
-
-
-def _gram(x, y):
-    """x^T y; an outer product of one row each is faster without BLAS."""
-    return np.transpose(x) * y if len(x) == 1 else np.transpose(x) @ y
 
 
 def _affine_jvp(t, _y, x, w, b):
@@ -100,7 +95,7 @@ def affine(x, w, b=None):
     Returns:
         (..., d_out).
     """
-    y = np.matmul(x, np.transpose(w))
+    y = product(x, np.transpose(w))
     if b is None:
         return y
     return np.add(y, b, out=y) if np.result_type(y, b) == y.dtype else y + b
@@ -136,7 +131,7 @@ def _tensordot_y(g, x, y, *, axes):
 @linear(
     _tensordot_x,
     _tensordot_y,
-    numpy=np.tensordot,
+    numpy=(np.tensordot, np.linalg.tensordot),
     cast="widest",
     example=lambda rng: (
         (rng.normal(size=(2, 3, 4)), rng.normal(size=(4, 5, 2))),

@@ -87,38 +87,41 @@ def _deviation(x: Any, axis: Any, ddof: Any, correction: Any) -> Any:
     return x - m, 1 / dof if dof > 0 else inf
 
 
-def _var_slope(_y, x, *, axis, ddof, correction):
+def _var_slope(_y, x, *, axis, ddof, correction, **_):
     d, scale = _deviation(x, axis, ddof, correction)
     return (2 * scale) * d
 
 
 @reduction(_var_slope, numpy=np.var, example=_two_axes)
-def var(x, axis=None, *, ddof=0, keepdims=False, correction=None):
+def var(x, axis=None, dtype=None, *, ddof=0, keepdims=False, correction=None):
     """Variance over axes, with divisor n - ddof; slope 2(x - mean)/(n - ddof).
 
     Args:
         x: any shape.
         axis: int, tuple of ints, or None for all.
+        dtype: of the result and of what is computed on the way; None for x's.
         ddof: 0 for the biased variance (NumPy's default), 1 for the unbiased one
             (PyTorch's default).
         keepdims: whether reduced axes stay, with size 1.
         correction: another name for ``ddof``, as in the array API and PyTorch.
     """
-    return np.var(x, axis, ddof=_first(correction, ddof), keepdims=keepdims)
+    ddof = _first(correction, ddof)
+    return np.var(x, axis, dtype, ddof=ddof, keepdims=keepdims)
 
 
-def _std_slope(y, x, *, axis, ddof, correction):
+def _std_slope(y, x, *, axis, ddof, correction, **_):
     d, scale = _deviation(x, axis, ddof, correction)
     return np.where(y == 0, 0.0, scale * d / np.where(y == 0, 1.0, y))
 
 
 @reduction(_std_slope, numpy=np.std, example=_two_axes)
-def std(x, axis=None, *, ddof=0, keepdims=False, correction=None):
+def std(x, axis=None, dtype=None, *, ddof=0, keepdims=False, correction=None):
     """Standard deviation over axes; slope (x - mean)/((n - ddof) y).
 
     Where all values are equal the slope is 0, as in PyTorch. Arguments as ``var``.
     """
-    return np.std(x, axis, ddof=_first(correction, ddof), keepdims=keepdims)
+    ddof = _first(correction, ddof)
+    return np.std(x, axis, dtype, ddof=ddof, keepdims=keepdims)
 
 
 def _first(correction: Any, ddof: Any) -> Any:
@@ -152,7 +155,7 @@ def min(x, axis=None, *, keepdims=False):
     cast="fp32",
     example=_two_axes,
 )
-def logsumexp(x, axis=None, *, keepdims=False):
+def logsumexp(x, axis=None, keepdims=False):
     """log(sum(exp(x))) without overflow; the slope is softmax(x).
 
     Where all of x is -inf, or there is nothing to add, y is -inf and the slope 0.

@@ -4,10 +4,13 @@ from .clip import clip_grad_norm_, clip_grad_value_
 from .descent import SGD, Adam, AdamW, RMSprop
 from .optimizer import Optimizer
 from .schedule import (
+    ConstantLR,
     CosineAnnealingLR,
     ExponentialLR,
     LambdaLR,
     LinearLR,
+    MultiStepLR,
+    PolynomialLR,
     Schedule,
     SequentialLR,
     StepLR,
@@ -17,11 +20,14 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "ConstantLR",
     "CosineAnnealingLR",
     "ExponentialLR",
     "LambdaLR",
     "LinearLR",
+    "MultiStepLR",
     "Optimizer",
+    "PolynomialLR",
     "RMSprop",
     "Schedule",
     "SequentialLR",

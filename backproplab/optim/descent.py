@@ -27,6 +27,7 @@ class SGD(Optimizer):
         dampening: tau.
         weight_decay: times p is added to g.
         nesterov: steps against g + mu b in place of b.
+        maximize: goes up, by minus the gradient.
 
     >>> import backproplab as bp
     >>> p = bp.Tensor([1.0], requires_grad=True)
@@ -44,6 +45,8 @@ class SGD(Optimizer):
         dampening: float = 0,
         weight_decay: float = 0,
         nesterov: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
         if nesterov and (momentum <= 0 or dampening != 0):
             raise RangeError(
@@ -52,14 +55,15 @@ class SGD(Optimizer):
             )
         options = {
             "lr": lr, "momentum": momentum, "dampening": dampening,
-            "weight_decay": weight_decay, "nesterov": nesterov,
+            "weight_decay": weight_decay, "nesterov": nesterov, "maximize": maximize,
         }  # fmt: skip
         super().__init__(params, options)
 
     def _move(self, p: Array, g: Array, group: Group, state: dict[str, Any]) -> None:
         a, b = self._scratch(p)
-        g = _decayed(p, g, group["weight_decay"], a)
         mu = group["momentum"]
+        if group["weight_decay"]:
+            g = _decayed(p, g, group["weight_decay"], a)
         if mu:
             buffer = state.get("momentum_buffer")
             if buffer is None:
@@ -93,6 +97,7 @@ class RMSprop(Optimizer):
         weight_decay: times p is added to g.
         momentum: of the divided gradients; 0 keeps no memory of them.
         centered: takes the running mean's square off v.
+        maximize: goes up, by minus the gradient.
     """
 
     def __init__(
@@ -104,10 +109,12 @@ class RMSprop(Optimizer):
         weight_decay: float = 0,
         momentum: float = 0,
         centered: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
         options = {
             "lr": lr, "alpha": alpha, "eps": eps, "weight_decay": weight_decay,
-            "momentum": momentum, "centered": centered,
+            "momentum": momentum, "centered": centered, "maximize": maximize,
         }  # fmt: skip
         super().__init__(params, options)
 
@@ -156,6 +163,7 @@ class Adam(Optimizer):
         eps: epsilon, added to the root.
         weight_decay: times p is added to g.
         amsgrad: divides by the greatest v so far (Reddi et al. 2018).
+        maximize: goes up, by minus the gradient.
     """
 
     def __init__(
@@ -166,8 +174,14 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0,
         amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(params, _adam_options(lr, betas, eps, weight_decay, amsgrad))
+        options = {
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
+            "amsgrad": amsgrad, "maximize": maximize,
+        }  # fmt: skip
+        super().__init__(params, options)
 
     def _move(self, p: Array, g: Array, group: Group, state: dict[str, Any]) -> None:
         a, b = self._scratch(p)
@@ -187,6 +201,7 @@ class AdamW(Optimizer):
         eps: added to the root.
         weight_decay: share of p, times ``lr``, that a step takes off.
         amsgrad: divides by the greatest mean square so far.
+        maximize: goes up, by minus the gradient.
     """
 
     def __init__(
@@ -197,25 +212,18 @@ class AdamW(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
+        *,
+        maximize: bool = False,
     ) -> None:
-        super().__init__(params, _adam_options(lr, betas, eps, weight_decay, amsgrad))
+        options = {
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
+            "amsgrad": amsgrad, "maximize": maximize,
+        }  # fmt: skip
+        super().__init__(params, options)
 
     def _move(self, p: Array, g: Array, group: Group, state: dict[str, Any]) -> None:
         p *= 1 - group["lr"] * group["weight_decay"]
         _adam_move(p, g, group, state, self._scratch(p)[1])
-
-
-def _adam_options(
-    lr: float,
-    betas: tuple[float, float],
-    eps: float,
-    weight_decay: float,
-    amsgrad: bool,
-) -> dict[str, Any]:
-    return {
-        "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
-        "amsgrad": amsgrad,
-    }  # fmt: skip
 
 
 def _adam_move(

@@ -120,6 +120,8 @@ class Optimizer(ABC):
                         f"{type(self).__name__}: {label(p)} has the shape {p.shape} "
                         f"and its grad {g.shape}; they must be equal."
                     )
+                if group.get("maximize"):
+                    g = -g
                 self._move(p.data, g, group, self.state.setdefault(p, {}))
                 mark_changed(p)
 

@@ -75,6 +75,34 @@ class StepLR(Schedule):
         return base * self.gamma ** (t // self.step_size)
 
 
+class MultiStepLR(Schedule):
+    """base * gamma^(milestones passed): constant, with a drop at each milestone."""
+
+    def __init__(
+        self, optimizer: Optimizer, milestones: Sequence[int], gamma: float = 0.1
+    ) -> None:
+        self.milestones, self.gamma = sorted(milestones), gamma
+        super().__init__(optimizer)
+
+    def lr_at(self, t: int, base: float, group: int = 0) -> float:
+        """Drop at every milestone."""
+        return base * self.gamma ** bisect_right(self.milestones, t)
+
+
+class ConstantLR(Schedule):
+    """factor * base for total_iters steps, then base."""
+
+    def __init__(
+        self, optimizer: Optimizer, factor: float = 1 / 3, total_iters: int = 5
+    ) -> None:
+        self.factor, self.total_iters = factor, total_iters
+        super().__init__(optimizer)
+
+    def lr_at(self, t: int, base: float, group: int = 0) -> float:
+        """Go over to the base rate when the time has come."""
+        return base * self.factor if t < self.total_iters else base
+
+
 class ExponentialLR(Schedule):
     """base * gamma^t."""
 
@@ -102,6 +130,20 @@ class CosineAnnealingLR(Schedule):
         """Follow the cosine."""
         share = (1 + math.cos(math.pi * t / self.T_max)) / 2
         return self.eta_min + (base - self.eta_min) * share
+
+
+class PolynomialLR(Schedule):
+    """base * (1 - t/total_iters)^power: down to 0, and it stays there."""
+
+    def __init__(
+        self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0
+    ) -> None:
+        self.total_iters, self.power = total_iters, power
+        super().__init__(optimizer)
+
+    def lr_at(self, t: int, base: float, group: int = 0) -> float:
+        """Follow the power of what is left."""
+        return base * (1 - min(t, self.total_iters) / self.total_iters) ** self.power
 
 
 class LinearLR(Schedule):

@@ -9,7 +9,6 @@ import numpy as np
 from .._arrays import fit
 from .._symbols import Symbol, applied, lift, variable
 from ..errors import GradError
-
 from .recorder import is_literal
 
 if TYPE_CHECKING:

@@ -132,6 +132,23 @@ LAYERS = {
         {"stride": (1, 2), "padding": (2, 1)},
         normal(2, 3, 6, 7),
     ),
+    **{
+        f"Conv1d {mode}": (
+            lambda mode=mode: nn.Conv1d(
+                2, 3, 4, padding="same", padding_mode=mode, **F64
+            ),
+            (2, 3, 4),
+            {"padding": "same", "padding_mode": mode},
+            normal(2, 2, 7),
+        )
+        for mode in ("reflect", "replicate", "circular")
+    },
+    "Conv2d circular": (
+        lambda: nn.Conv2d(2, 4, 3, 2, (1, 2), padding_mode="circular", **F64),
+        (2, 4, 3, 2, (1, 2)),
+        {"padding_mode": "circular"},
+        normal(2, 2, 6, 7),
+    ),
     "Conv2d same": (
         lambda: nn.Conv2d(2, 4, 3, padding="same", dilation=2, bias=False, **F64),
         (2, 4, 3),
@@ -296,6 +313,7 @@ LOSSES = {
     "MSELoss": ({}, normal(6, 3), normal(3, 6).T),
     "L1Loss": ({"reduction": "none"}, normal(6, 3), normal(3, 6).T),
     "HuberLoss": ({"delta": 0.3}, normal(6, 3), normal(3, 6).T),
+    "SmoothL1Loss": ({"beta": 0.3}, normal(6, 3), normal(3, 6).T),
     "BCEWithLogitsLoss": (
         {"weight": WEIGHTS, "pos_weight": 2 * WEIGHTS},
         normal(6, 3),
@@ -362,6 +380,8 @@ OPTIMISERS = {
     },
     "AdamW": {"lr": 0.01, "weight_decay": 0.1},
     "AdamW with AMSGrad": {"lr": 0.01, "amsgrad": True},
+    **{f"{kind} going up": {"lr": 0.01, "weight_decay": 0.1, "maximize": True}
+       for kind in ("SGD", "RMSprop", "Adam", "AdamW")},
 }  # fmt: skip
 
 
@@ -399,6 +419,9 @@ SCHEDULES = {
     "ExponentialLR": {"gamma": 0.9},
     "CosineAnnealingLR": {"T_max": 7, "eta_min": 0.01},
     "LinearLR": {"start_factor": 0.1, "total_iters": 6},
+    "MultiStepLR": {"milestones": [3, 8], "gamma": 0.5},
+    "ConstantLR": {"factor": 0.5, "total_iters": 4},
+    "PolynomialLR": {"total_iters": 12, "power": 2.0},
     "LambdaLR": {"lr_lambda": lambda t: 1 / (1 + t)},
 }
 

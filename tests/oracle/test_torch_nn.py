@@ -460,7 +460,7 @@ def test_scatter_add(axis, rows):
     index = rng.integers(4, size=(rows, 3))
 
     agree(
-        lambda x, source: ops.scatter_add(x, index, source, axis),
+        lambda x, source: ops.scatter_add(x, axis, index, source),
         lambda x, source: torch.scatter_add(x, axis, torch.tensor(index), source),
         *_normal((4, 4), (rows, 3)),
     )

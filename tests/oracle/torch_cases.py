@@ -572,7 +572,7 @@ def _(m, x, dim, index, source):
         differs("an axis of a number")
     if np.shape(source) != np.shape(index):
         source = m.getitem(source, tuple(slice(n) for n in np.shape(index)))
-    return m.scatter_add(x, index, source, dim)
+    return m.scatter_add(x, dim, index, source)
 
 
 @case("sort", "sort", lambda op, *a, **k: op(*a, **k)[0])

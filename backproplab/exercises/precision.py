@@ -1,0 +1,296 @@
+"""Exercises on numbers that must neither vanish nor explode: scales, first weights."""
+
+from typing import Any
+
+import numpy as np
+
+from .. import formats
+from .problem import Problem, Slip
+
+_HALF = formats.get("float16")
+
+
+def _scale(g: Any) -> dict[str, Any]:
+    """Try every power of two, from small to large."""
+    smallest, largest = np.min(np.abs(g)), np.max(np.abs(g))
+    scales = [2.0**k for k in range(-40, 60)]
+    low = next(s for s in scales if smallest * s >= _HALF.min_normal)
+    high = next(s for s in reversed(scales) if largest * s <= _HALF.max)
+    return {"low": low, "high": high}
+
+
+def _unscale(g: Any, scale: Any, most: Any) -> dict[str, Any]:
+    true = g / scale
+    norm = np.linalg.norm(true, axis=1, keepdims=True)
+    return {"true": true, "norm": norm, "clipped": true * np.minimum(1, most / norm)}
+
+
+def _scaler(scale: Any, good: Any, finite: Any, interval: Any) -> dict[str, Any]:
+    """Take one step of each scaler, as PyTorch's GradScaler.update does."""
+    after = []
+    for s, n, fine in zip(scale, good, finite, strict=True):
+        if not fine:
+            after.append((s * 0.5, 0))
+        elif n + 1 == interval:
+            after.append((s * 2.0, 0))
+        else:
+            after.append((s, n + 1))
+    scales, counts = zip(*after, strict=True)
+    return {"scale_after": scales, "good_after": counts}
+
+
+def _spread(n_in: Any, n_out: Any) -> dict[str, Any]:
+    """Solve n std^2 share = 1 for std."""
+    rows = {"forward": n_in, "backward": n_out, "xavier": (n_in + n_out) / 2}
+    return {k: n**-0.5 for k, n in rows.items()} | {"he": (n_in / 2) ** -0.5}
+
+
+def _tiny(rng: np.random.Generator) -> dict[str, Any]:
+    exponents = [rng.uniform(-9, -8), *rng.uniform(-8, -4, size=4), rng.uniform(-3, -2)]
+    signs = rng.choice((-1.0, 1.0), size=6)
+    return {"g": rng.permuted(signs * 10.0 ** np.array(exponents))}
+
+
+def _long_and_short(rng: np.random.Generator) -> dict[str, Any]:
+    true = rng.normal(size=(2, int(rng.integers(3, 6))))
+    true /= np.linalg.norm(true, axis=1, keepdims=True)
+    lengths = rng.permuted([rng.uniform(2, 5), rng.uniform(0.1, 0.6)])
+    scale = 2.0 ** rng.integers(8, 14)
+    return {"g": true * lengths[:, None] * scale, "scale": scale, "most": 1.0}
+
+
+def _states(rng: np.random.Generator) -> dict[str, Any]:
+    """Six scalers: each case at least once."""
+    interval = int(rng.integers(3, 6))
+    good = [interval - 1, interval - 1, 0, interval - 2, interval - 2, 1]
+    finite = [True, False, True, True, False, interval > 3]
+    order = rng.permutation(6)
+    return {
+        "scale": 2.0 ** rng.integers(8, 17, size=6),
+        "good": np.array(good)[order],
+        "finite": np.array(finite)[order],
+        "interval": interval,
+    }
+
+
+def _widths(rng: np.random.Generator) -> dict[str, Any]:
+    n_in, n_out = rng.permutation((64, 100, 144, 256, 300))[:2]
+    return {"n_in": n_in, "n_out": n_out}
+
+
+PROBLEMS = (
+    Problem(
+        id="amp.scale",
+        prompt="""
+These gradients are to be kept in float16. Its smallest normal number is $2^{-14}$, its
+largest number 65504. Some would vanish, so they are first multiplied by a scale.
+Find the smallest power of two (`low`) that makes all of them normal numbers, and the
+largest one (`high`) that lets none of them overflow.
+""",
+        inputs=_tiny,
+        forward=_scale,
+        asks=("low", "high"),
+        hints=(
+            "Which entry of `g` is the first to vanish, which the first to overflow?",
+            "`low` times the smallest size must reach $2^{-14}$; `high` times the "
+            "largest must stay below 65504. The exponent is a logarithm, rounded.",
+            "`low = 2**ceil(log2(... / min(...)))`, `high = 2**floor(log2(... / ...))`",
+        ),
+        solution="$S\\min|g| \\ge 2^{-14}$, so the exponent is "
+        "$\\lceil \\log_2(2^{-14}/\\min|g|) \\rceil$; $S\\max|g| \\le 65504$, so it is "
+        "$\\lfloor \\log_2(65504/\\max|g|) \\rfloor$. Any power between them serves.",
+        answer_code="""
+low = 2.0**np.ceil(np.log2(2.0**-14 / np.min(np.abs(g))))
+high = 2.0**np.floor(np.log2(65504 / np.max(np.abs(g))))
+""",
+        slips=(
+            Slip(
+                "constant-factor",
+                "low = 2.0**np.ceil(np.log2(2.0**-24 / np.min(np.abs(g))))",
+                says="This brings the smallest one to the subnormal numbers, where "
+                "hardly a digit of it is left.",
+            ),
+            Slip(
+                "wrong-operand",
+                "low = 2.0**np.ceil(np.log2(2.0**-14 / np.max(np.abs(g))))",
+                says="This looks at the largest gradient; the smallest vanishes first.",
+            ),
+            Slip(
+                "constant-factor",
+                "low = 2.0**np.floor(np.log2(2.0**-14 / np.min(np.abs(g))))",
+                says="Rounded the wrong way: the smallest one stays too small.",
+            ),
+            Slip(
+                "constant-factor",
+                "high = 2.0**np.ceil(np.log2(65504 / np.max(np.abs(g))))",
+                says="Rounded the wrong way: the largest one overflows.",
+            ),
+            Slip(
+                "wrong-operand",
+                "high = 2.0**np.floor(np.log2(65504 / np.min(np.abs(g))))",
+                says="This looks at the smallest one; the largest overflows first.",
+            ),
+        ),
+        quantity="value",
+    ),
+    Problem(
+        id="amp.unscale",
+        prompt="""
+Two steps of training in mixed precision, one a row: `g` came back from a loss that was
+multiplied by `scale`. Gradients longer than `most` are to be clipped to that length,
+shorter ones stay. Find the `true` gradients, the `norm` of each row with shape (2, 1),
+and what the optimiser gets (`clipped`).
+""",
+        inputs=_long_and_short,
+        forward=_unscale,
+        asks=("true", "norm", "clipped"),
+        hints=(
+            "The loss was multiplied by `scale`. So every gradient is, too.",
+            "Take the scale out *before* you look at the length. Clipping multiplies a "
+            "row by `most / norm`, but never by more than 1.",
+            "`true = g / ...`, `norm = sqrt(sum(...**2, axis=1, keepdims=True))`, "
+            "`clipped = true * minimum(1, ...)`",
+        ),
+        solution="Backward is linear: scaling the loss scales every gradient. Divide "
+        "it out, measure, then shorten what is too long.",
+        answer_code="""
+true = g / scale
+norm = np.sqrt(np.sum(true**2, axis=1, keepdims=True))
+clipped = true * np.minimum(1, most / norm)
+""",
+        slips=(
+            Slip(
+                "wrong-operand",
+                "norm = np.sqrt(np.sum(g**2, axis=1, keepdims=True))",
+                says="This is the length of the scaled gradient: every step would be "
+                "clipped.",
+            ),
+            Slip(
+                "local-factor-missing",
+                "true = g",
+                says="The scale is still in it.",
+            ),
+            Slip(
+                "factor-substituted",
+                "norm = np.sum(true**2, axis=1, keepdims=True)",
+                says="This is the square of the length.",
+            ),
+            Slip(
+                "path-missing",
+                "clipped = true * most / norm",
+                says="This makes short gradients longer; they are to stay as they are.",
+            ),
+            Slip(
+                "factor-substituted",
+                "clipped = np.clip(true, -most, most)",
+                says="This cuts each entry and turns the gradient; its length is what "
+                "counts.",
+            ),
+        ),
+        quantity="value",
+    ),
+    Problem(
+        id="amp.scaler",
+        prompt="""
+Six loss scalers, each in a state of its own: `scale`, the number of `good` steps in a
+row so far, and whether the gradients of this step were `finite`. After an overflow the
+step is skipped, the scale is halved, and the count begins at 0. When the count reaches
+`interval`, the scale is doubled, and the count begins at 0, too. What are scale and
+count after this step?
+""",
+        inputs=_states,
+        forward=_scaler,
+        asks=("scale_after", "good_after"),
+        hints=(
+            "Three cases: an overflow; a good step that completes the interval; a good "
+            "step that does not.",
+            "A good step counts first: `good + 1` is compared with `interval`. "
+            "`where(condition, yes, no)` chooses entry by entry, and can be nested.",
+            "`scale_after = where(finite, where(good + 1 == ..., ..., ...), ...)`, "
+            "`good_after = where(finite, where(..., 0, ...), 0)`",
+        ),
+        solution="Halve on overflow; double when `good + 1` reaches `interval`; else "
+        "leave it. The count goes on only in the last case.",
+        answer_code="""
+scale_after = np.where(finite, np.where(good + 1 == interval, 2 * scale, scale), scale / 2)
+good_after = np.where(finite, np.where(good + 1 == interval, 0, good + 1), 0)
+""",  # noqa: E501
+        slips=(
+            Slip(
+                "factor-substituted",
+                "scale_after = np.where(finite, 2 * scale, scale / 2)",
+                says="The scale grows after every good step; it is to wait for a whole "
+                "interval.",
+            ),
+            Slip(
+                "path-missing",
+                "scale_after = np.where(finite, scale, scale / 2)",
+                says="The scale never grows.",
+            ),
+            Slip(
+                "path-missing",
+                "scale_after = np.where(good + 1 == interval, 2 * scale, scale)",
+                says="An overflow is not seen: the scale is to be halved then.",
+            ),
+            Slip(
+                "path-missing",
+                "good_after = np.where(finite, good + 1, 0)",
+                says="When the scale grows, the count begins anew.",
+            ),
+        ),
+        quantity="value",
+    ),
+    Problem(
+        id="init.std",
+        prompt="""
+A layer $y = xW$ takes `n_in` numbers to `n_out`. The entries of $x$ are independent,
+with mean 0 and variance 1. Those of $W$ have mean 0 and standard deviation $\\sigma$.
+Which $\\sigma$ gives $y$ the variance 1 (`forward`)? Which keeps the variance of the
+gradient on its way back (`backward`)? Xavier takes the mean of the two widths
+(`xavier`). He thinks of a ReLU before the layer, which lets half of the mean square
+through (`he`).
+""",
+        inputs=_widths,
+        forward=_spread,
+        asks=("forward", "backward", "xavier", "he"),
+        hints=(
+            "Each number of `y` is a sum of how many products?",
+            "The variance of a sum of n independent products is n times $\\sigma^2$. "
+            "It is to be 1. On the way back the sum runs over the outputs.",
+            "`forward = sqrt(1 / ...)`, `backward = sqrt(1 / ...)`, "
+            "`xavier = sqrt(2 / (...))`, `he = sqrt(... / n_in)`",
+        ),
+        solution="$n_{in}\\sigma^2 = 1$; $n_{out}\\sigma^2 = 1$; "
+        "$\\frac{n_{in}+n_{out}}2\\sigma^2 = 1$; $\\frac12 n_{in}\\sigma^2 = 1$.",
+        answer_code="""
+forward = np.sqrt(1 / n_in)
+backward = np.sqrt(1 / n_out)
+xavier = np.sqrt(2 / (n_in + n_out))
+he = np.sqrt(2 / n_in)
+""",
+        slips=(
+            Slip(
+                "factor-substituted",
+                "forward = 1 / n_in",
+                says="This is the variance; the standard deviation is its root.",
+            ),
+            Slip(
+                "wrong-operand",
+                "backward = np.sqrt(1 / n_in)",
+                says="On the way back the sum runs over the outputs.",
+            ),
+            Slip(
+                "constant-factor",
+                "xavier = np.sqrt(1 / (n_in + n_out))",
+                says="The mean of the two widths is half their sum.",
+            ),
+            Slip(
+                "constant-factor",
+                "he = np.sqrt(1 / n_in)",
+                says="A ReLU lets half of the mean square through; this is not made up "
+                "for.",
+            ),
+        ),
+        quantity="value",
+    ),
+)

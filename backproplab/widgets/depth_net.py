@@ -1,0 +1,306 @@
+r"""A random deep net, run once and recorded: what DepthLab measures and expects.
+
+A layer is a branch ``a * (W phi(z) + b)``, with the bypass ``z + ...`` around it or not;
+a norm stands before the nonlinearity ("pre") or after the sum ("post"). The backward
+pass begins with N(0, 1) at the last layer. Pure: controls in, numbers out.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from .. import meanfield, ops
+from ..nn import init
+from ..tape import scope
+from ..tensor import tensor
+from ..trace import Trace, record
+
+ACTIVATIONS: dict[str, Any] = {
+    "ReLU": ops.relu,
+    "tanh": np.tanh,
+    "sigmoid": ops.sigmoid,
+    "none (linear)": lambda x: 1.0 * x,
+}
+INITS = ("He", "Xavier", "uniform 1/√n", "orthogonal", "edge of chaos")
+SKIPS = ("no skip", "branch × 1", "branch × 1/√L", "branch × 0")
+NORMS = ("none", "batch", "layer", "RMS")
+PLACES = ("pre", "post")
+FLAT = 0.05  # a slope below this share of the steepest one is called flat
+EPS = 1e-10  # so small that the theory may leave it out
+_WORK = 3.0e5  # depth * batch * width up to which a slider stays quick
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """What the learner can set.
+
+    Attributes:
+        depth: layers, 1 to 100.
+        width: values in a layer.
+        activation: of ``ACTIVATIONS``.
+        init: of ``INITS``.
+        scale: multiplies every weight.
+        skip: of ``SKIPS``.
+        norm: of ``NORMS``, without learnt scale and shift.
+        place: of ``PLACES``.
+        seed: draws weights, inputs, and the gradient at the end.
+    """
+
+    depth: int = 30
+    width: int = 64
+    activation: str = "ReLU"
+    init: str = "Xavier"
+    scale: float = 1.0
+    skip: str = "no skip"
+    norm: str = "none"
+    place: str = "pre"
+    seed: int = 0
+
+    @property
+    def branch(self) -> float:
+        """a, the factor of the branch."""
+        scales = {"branch × 1/√L": 1 / sqrt(self.depth), "branch × 0": 0.0}
+        return scales.get(self.skip, 1.0)
+
+    @property
+    def bypass(self) -> float:
+        """1 with a skip connection, else 0."""
+        return float(self.skip != "no skip")
+
+    @property
+    def batch(self) -> int:
+        """Samples: 64, fewer where depth and width would make a slider wait."""
+        return int(np.clip(_WORK // (self.depth * self.width), 16, 64))
+
+    @property
+    def variances(self) -> tuple[float, float]:
+        """(sw^2, sb^2): n times the variance of a weight, and that of a bias."""
+        weight, bias = _variances(self.init, self.activation)
+        return self.scale**2 * weight, bias
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """One run and what was expected of it.
+
+    Attributes:
+        controls: what was set.
+        run: the recorded run; layer k is the scope ``layerk``.
+        values: (L,) root mean squares of the layers' outputs.
+        grads: (L,) root mean squares of their gradients.
+        values_expected: (L,) the same by mean-field theory.
+        grads_expected: (L,) the same by mean-field theory.
+        gains: (L - 1,) gradient that leaves layer l + 1 over the one that came to it.
+        chi: (L - 1,) what theory expects of the squares of these.
+        flat: (L,) share of entries whose slope is below 5 % of the steepest.
+        dead: (L,) share of units that are flat for the whole batch.
+        lengths: (L + 1,) share of paths that pass through so many branches.
+        carried: (L + 1,) share of the squared gradient that such paths carry.
+    """
+
+    controls: Controls
+    run: Trace
+    values: np.ndarray
+    grads: np.ndarray
+    values_expected: np.ndarray
+    grads_expected: np.ndarray
+    gains: np.ndarray
+    chi: np.ndarray
+    flat: np.ndarray
+    dead: np.ndarray
+    lengths: np.ndarray
+    carried: np.ndarray
+    _inner: tuple[str, ...]
+
+    def inner(self, layer: int) -> np.ndarray:
+        """What goes into the nonlinearity of a layer, counted from 1: (batch, n)."""
+        return np.asarray(self.run[self._inner[layer - 1]].value)
+
+    @property
+    def factor(self) -> float:
+        """What the gradient is multiplied by in a layer on its way back, on average.
+
+        The geometric mean over all layers: 0 where nothing comes back, NaN where there
+        is one layer only.
+        """
+        if len(self.grads) < 2:
+            return float("nan")
+        last, first = self.grads[-1], self.grads[0]
+        return float((first / last) ** (1 / (len(self.grads) - 1))) if last else 0.0
+
+
+def measure(c: Controls) -> Depth:
+    """Draw a net, run it forward and back, and measure every layer.
+
+    >>> deep = measure(Controls(depth=20, width=128, init="He"))
+    >>> bool(0.7 < deep.factor < 1.4), deep.grads.shape
+    (True, (20,))
+    """
+    run, inner = _run(c)
+    outer = [run[name] for name in _ends(run)]
+    values = np.array([_rms(r.value) for r in outer])
+    grads = np.array([_rms(r.grad) for r in outer])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gains = grads[:-1] / grads[1:]
+    slopes = [_slope(c.activation, run[name].value) for name in inner]
+    steepest = 0.25 if c.activation == "sigmoid" else 1.0
+    off = [s < FLAT * steepest for s in slopes]
+    values_expected, chi, share = expected(c)
+    back = np.sqrt(np.append(np.cumprod(chi[::-1])[::-1], 1.0))
+    return Depth(
+        controls=c,
+        run=run,
+        values=values,
+        grads=grads,
+        values_expected=values_expected,
+        grads_expected=grads[-1] * back,
+        gains=gains,
+        chi=chi,
+        flat=np.array([o.mean() for o in off]),
+        dead=np.array([o.all(axis=0).mean() for o in off]),
+        lengths=lengths(np.full(c.depth, 0.5 if c.bypass else 1.0)),
+        carried=lengths(share),
+        _inner=tuple(inner),
+    )
+
+
+def expected(c: Controls) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What mean-field theory says of very wide nets and large batches.
+
+    Returns:
+        (L,) root mean squares of the layers' outputs; (L - 1,) the factor chi of the
+        squared gradient from layer l + 1 to l; (L,) the branch's share of that factor.
+    """
+    phi, (weight, bias) = ACTIVATIONS[c.activation], c.variances
+    weight, bias = c.branch**2 * weight, c.branch**2 * bias
+    q = v = 1.0  # mean square; variance over the batch
+    values, chi, share = [], [], []
+    for _ in range(c.depth):
+        pre = c.norm != "none" and c.place == "pre"
+        spread = (v if c.norm == "batch" else q) if pre else 1.0
+        e, m, s = _moments(c.activation, 1.0 if pre else q)
+        back = weight * s / spread
+        q, v = c.bypass * q + weight * e + bias, c.bypass * v + weight * (e - m * m)
+        share.append(back / (c.bypass + back) if c.bypass + back else 0.0)
+        after = 1.0
+        if c.norm != "none" and c.place == "post":
+            after = v if c.norm == "batch" else q
+            q = v = 1.0
+        chi.append((c.bypass + back) / after if after else 0.0)
+        values.append(sqrt(q))
+    return np.array(values), np.array(chi[1:]), np.array(share)
+
+
+def lengths(share: np.ndarray) -> np.ndarray:
+    """Distribution of path lengths, where layer l is passed by its branch or not.
+
+    Args:
+        share: (L,) of the branch; 1/2 everywhere counts paths: Bin(L, 1/2).
+
+    Returns:
+        (L + 1,) for lengths 0 to L.
+
+    >>> lengths(np.full(2, 0.5)).tolist()
+    [0.25, 0.5, 0.25]
+    """
+    out = np.ones(1)
+    for p in share:
+        out = np.convolve(out, (1 - p, p))
+    return out
+
+
+def _run(c: Controls) -> tuple[Trace, list[str]]:
+    """The recorded run, and the names of what goes into the nonlinearities."""
+    phi, norm = ACTIVATIONS[c.activation], c.norm != "none"
+    weights, biases, x, g = _drawn(c)
+    inner = []
+    with record() as run, np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        z = tensor(x, requires_grad=True, name="x")
+        for k in range(c.depth):
+            with scope(f"layer{k + 1}"):
+                h = z
+                if norm and c.place == "pre":
+                    h = _normed(z, c.norm).named(f"n{k + 1}")
+                inner.append(f"n{k + 1}" if h is not z else f"z{k}" if k else "x")
+                out = phi(h) @ weights[k]
+                if biases is not None:
+                    out = out + biases[k]
+                if c.bypass:
+                    out = z + (out if c.branch == 1 else c.branch * out)
+                if norm and c.place == "post":
+                    out = _normed(out, c.norm)
+                z = out.named(f"z{k + 1}")
+        z.backward(g)
+    return run, inner
+
+
+def _ends(run: Trace) -> list[str]:
+    return [r.name for r in run if r.name[0] == "z" and r.name[1:].isdigit()]
+
+
+def _normed(z: Any, norm: str) -> Any:
+    width = z.shape[-1]
+    if norm == "batch":
+        return ops.batch_norm(z, None, None, eps=EPS)
+    if norm == "layer":
+        return ops.layer_norm(z, (width,), eps=EPS)
+    return ops.rms_norm(z, (width,), eps=EPS)
+
+
+def _drawn(c: Controls) -> tuple[Any, Any, np.ndarray, np.ndarray]:
+    """(L, n, n) weights, (L, n) biases or None, the batch, and the last gradient."""
+    weight, bias = c.variances
+    units = _units(c.init, c.width, c.depth, c.seed)
+    rng = np.random.default_rng(c.seed)
+    x, g = rng.normal(size=(2, c.batch, c.width))
+    biases = sqrt(bias) * rng.normal(size=(c.depth, c.width)) if bias else None
+    return units * sqrt(weight), biases, x, g
+
+
+@lru_cache(maxsize=4)
+def _units(init_: str, n: int, depth: int, seed: int) -> np.ndarray:
+    """Weights with sw^2 = 1, kept: a slider mostly moves something else."""
+    rng = np.random.default_rng((seed, n))
+    if init_ == "orthogonal":
+        return np.array([init.orthogonal((n, n), rng) for _ in range(depth)])
+    if init_ == "uniform 1/√n":
+        return rng.uniform(-1, 1, size=(depth, n, n)) * sqrt(3 / n)
+    return rng.standard_normal((depth, n, n)) / sqrt(n)
+
+
+@lru_cache
+def _variances(init_: str, activation: str) -> tuple[float, float]:
+    if init_ == "edge of chaos":
+        if activation in ("tanh", "sigmoid"):
+            bias = 0.05
+            return meanfield.critical(ACTIVATIONS[activation], bias), bias
+        return (2.0 if activation == "ReLU" else 1.0), 0.0
+    return {"He": 2.0, "uniform 1/√n": 1 / 3}.get(init_, 1.0), 0.0
+
+
+@lru_cache(maxsize=4096)
+def _moments(activation: str, q: float) -> tuple[float, float, float]:
+    """E phi^2, E phi, E phi'^2 at variance q."""
+    if activation == "ReLU":
+        return q / 2, sqrt(q / (2 * np.pi)), 0.5
+    if activation == "none (linear)":
+        return q, 0.0, 1.0
+    phi = ACTIVATIONS[activation]
+    return meanfield.energy(phi, q), meanfield.mean(phi, q), meanfield.slope(phi, q)
+
+
+def _slope(activation: str, z: np.ndarray) -> np.ndarray:
+    """How steep the nonlinearity is at each value."""
+    if activation == "ReLU":
+        return (z > 0) * 1.0
+    if activation == "none (linear)":
+        return np.ones_like(z)
+    y = ACTIVATIONS[activation](z)
+    return 1 - y * y if activation == "tanh" else y * (1 - y)
+
+
+def _rms(a: Any) -> float:
+    return float(np.sqrt(np.mean(np.square(a)))) if a is not None else 0.0
