@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import errors, ops
 from .primitive import elementwise, implements, linear, primitive
-from .tape import Plug, enable_grad, is_grad_enabled, no_grad, plugged, scope
+from .sockets import Plug, enable_grad, is_grad_enabled, no_grad, plugged, scope
 from .tensor import Tensor, tensor
 
 if TYPE_CHECKING:

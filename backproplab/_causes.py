@@ -10,7 +10,7 @@ from ._arrays import fit
 from ._linearize import Run
 from ._numerical import Point
 from .errors import BackpropError
-from .tape import Plug, plugged
+from .sockets import Plug, plugged
 
 
 class Case:

@@ -10,12 +10,10 @@ import numpy as np
 from ._linearize import Run
 from ._trees import array, leaves, rebuild
 from .errors import GradError
+from .node import Node, ids
 from .primitive import primitive
-from .tape import (
-    Node,
+from .sockets import (
     Plug,
-    _ids,
-    apply,
     current_plugs,
     current_scope,
     is_grad_enabled,
@@ -23,6 +21,7 @@ from .tape import (
     plugged,
     scope,
 )
+from .tape import apply
 
 
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -149,7 +148,7 @@ class _Captured(Plug):
 
     def __init__(self) -> None:
         self.found: dict[int, Any] = {}
-        self.start = next(_ids)
+        self.start = next(ids)
 
     def before(self, op: Any, inputs: Any, static: Any) -> Any:
         self.found |= {x._id: x for x in inputs if _wanted(x) and x._id < self.start}

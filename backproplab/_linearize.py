@@ -10,8 +10,10 @@ import numpy as np
 
 from ._trees import array, is_leaf, kind, leaves, matched, operand, pairs, rebuild
 from .errors import DTypeError, GradError
+from .node import Node, extra
 from .primitive import linear
-from .tape import Node, ancestors, backward, enable_grad, extra, is_grad_enabled
+from .sockets import enable_grad, is_grad_enabled
+from .tape import ancestors, backward
 from .tensor import Tensor
 
 

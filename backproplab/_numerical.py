@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ._trees import array, leaves
-from .tape import no_grad
+from .sockets import no_grad
 from .tensor import Tensor
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .errors import DTypeError, GradError, ShapeError
-from .tape import Node
+from .node import Node
 
 
 def is_leaf(tree: Any) -> bool:

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .errors import AnomalyError
-from .tape import Node, Plug, ancestors, current_scope, label, plugged
+from .node import Node, label
+from .sockets import Plug, current_scope, plugged
+from .tape import ancestors
 
 _PACKAGE = str(Path(__file__).parent)
 

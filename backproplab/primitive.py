@@ -19,6 +19,7 @@ import numpy as np
 
 from ._arrays import shape_words
 from .errors import BackpropError, RuleError, ShapeError, near
+from .node import Node
 from .tape import apply, one, two, unchanged
 
 Rule = Callable[..., Any]
@@ -350,7 +351,12 @@ def _caller(op: Primitive, body: Rule) -> Rule:
                 or (required and not required <= static.keys())
             ):
                 args, static = _bind(op, args, static)
-            return apply(op, args, {**defaults, **static} if static else defaults)
+            if not static:
+                return apply(op, args, defaults)
+            for name, value in static.items():
+                if isinstance(value, Node) and value._edges is not None:
+                    raise _no_rule_for(op, name)
+            return apply(op, args, {**defaults, **static})
 
     call = wraps(body)(call)
     call.__name__ = call.__qualname__ = op.name
@@ -389,6 +395,15 @@ def _bind(op: Primitive, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
     return (
         tuple(given[name] for name in op.inputs),
         {name: given[name] for name in op.defaults},
+    )
+
+
+def _no_rule_for(op: Primitive, name: str) -> RuleError:
+    return RuleError(
+        f"{op.name}: {name} is a tensor that wants a gradient, and has no derivative "
+        f"rule; there is one for {', '.join(op.inputs)}.",
+        help=f"pass `{name}.data` if no gradient is to flow through it, or declare a "
+        "rule for each input.",
     )
 
 

@@ -14,17 +14,10 @@ from .errors import (
     ShapeError,
     near,
 )
+from .node import Change, Node, extra, form_of, ids, label, mark_changed
 from .primitive import numpy_rules
-from .tape import (
-    Node,
-    _ids,
-    backward,
-    extra,
-    form_of,
-    is_grad_enabled,
-    label,
-    mark_changed,
-)
+from .sockets import is_grad_enabled
+from .tape import backward
 
 
 class Tensor(Node):
@@ -35,6 +28,7 @@ class Tensor(Node):
             Python numbers).
         requires_grad: whether ``backward`` is to leave a gradient here.
         name: what records, messages and pictures call it.
+        dtype: number format to convert to; None keeps the data's.
 
     Raises:
         DTypeError: if a gradient is asked of integers or booleans.
@@ -49,11 +43,16 @@ class Tensor(Node):
     __array_priority__: ClassVar[float] = 1000.0
 
     def __init__(
-        self, data: Any, requires_grad: bool = False, *, name: str | None = None
+        self,
+        data: Any,
+        requires_grad: bool = False,
+        *,
+        name: str | None = None,
+        dtype: Any = None,
     ) -> None:
         if isinstance(data, Node):
             data = data._data
-        array = np.array(data)
+        array = np.array(data, dtype)
         if array.dtype.kind not in "fiub":
             raise DTypeError(
                 f"tensor: the data has dtype {array.dtype}; real numbers are required.",
@@ -61,7 +60,7 @@ class Tensor(Node):
                 if array.dtype == object
                 else "",
             )
-        self._id = next(_ids)
+        self._id = next(ids)
         self._data = array
         self._op = self._inputs = self._values = self._static = None
         self._edges, self._form = None, form_of(array.shape, array.dtype)
@@ -87,6 +86,8 @@ class Tensor(Node):
                 f"data: the new value has shape {value.shape}, the tensor {self.shape}; "
                 "they must be equal."
             )
+        if value is not self._data:
+            extra(self).change = Change()  # who shares the old data keeps it
         self._data = value
         mark_changed(self)
 
@@ -222,6 +223,7 @@ class Tensor(Node):
         out = Tensor.__new__(Tensor)
         Tensor.__init__(out, 0.0)
         out._data, out._form = self._data, self._form
+        extra(out).change = extra(self).change
         return out
 
     def numpy(self) -> np.ndarray:
@@ -343,7 +345,7 @@ class Tensor(Node):
         return ops.getitem(self, _plain(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        if self._edges is not None:
+        if self._edges or (self._edges is not None and is_grad_enabled()):
             raise GradError(
                 f"assignment into {label(self)} would make its gradient wrong.",
                 help="build a new tensor, with bp.where for instance; "
@@ -354,10 +356,14 @@ class Tensor(Node):
 
 
 def tensor(
-    data: Any, requires_grad: bool = False, *, name: str | None = None
+    data: Any,
+    requires_grad: bool = False,
+    *,
+    name: str | None = None,
+    dtype: Any = None,
 ) -> Tensor:
     """Make a tensor from a copy of ``data``; see ``Tensor``."""
-    return Tensor(data, requires_grad, name=name)
+    return Tensor(data, requires_grad, name=name, dtype=dtype)
 
 
 class Handle:
@@ -366,7 +372,7 @@ class Handle:
     __slots__ = ("_hooks", "_key")
 
     def __init__(self, hooks: dict[int, Any], fn: Callable[..., Any]) -> None:
-        self._hooks, self._key = hooks, next(_ids)
+        self._hooks, self._key = hooks, next(ids)
         hooks[self._key] = fn
 
     def remove(self) -> None:

@@ -51,13 +51,13 @@ def pytest_collection_modifyitems(
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Generator[None, None, None]:
     """Fail a test that leaves a plug, a mode or a scope on the tape."""
-    from backproplab import tape
+    from backproplab import sockets
 
-    mode, scope = tape._mode.get(), tape._scope.get()
+    mode, scope = sockets.mode.get(), sockets.path_now.get()
     yield
-    left = tape._mode.get(), tape._scope.get()
-    tape._mode.set(mode)
-    tape._scope.set(scope)
+    left = sockets.mode.get(), sockets.path_now.get()
+    sockets.mode.set(mode)
+    sockets.path_now.set(scope)
     assert left == (mode, scope), f"the test left {left} behind on the tape"
 
 

@@ -398,7 +398,8 @@ single(
     c,
     "logits",
     "statistics-constant/path-missing",
-    "counts_sum<-counts probs<-counts_sum_inv counts_sum_inv<-counts_sum logit_max<-logits",
+    "counts_sum<-counts probs<-counts_sum_inv counts_sum_inv<-counts_sum "
+    "logit_max<-logits",
     lambda v: v.dprobs * v.counts_sum_inv * v.counts,
 )
 single(
@@ -534,7 +535,8 @@ single(
     c,
     "x",
     "statistics-constant",
-    "mean<-x mean<-sum_1 sum_1<-x diff<-mean var<-diff2 sum_2<-diff2 raw<-var_inv diff2<-diff var_inv<-var",
+    "mean<-x mean<-sum_1 sum_1<-x diff<-mean var<-diff2 sum_2<-diff2 "
+    "raw<-var_inv diff2<-diff var_inv<-var",
     lambda v: _bn(v, with_mean=False, with_var=False),
 )
 single(

@@ -241,8 +241,8 @@ def test_a_nameless_step_is_said_to_be_inside_a_named_one():
     found = diagnose(run, "wh", v.h2.T @ v.dz3 + v.h0.T @ v.dz1)
 
     assert (
-        "Look at the link from matmul_4 (inside z2) back to wh. wh is used in 3 places, "
-        "and what comes back from matmul_4 is left out."
+        "Look at the link from matmul_4 (inside z2) back to wh. wh is used in 3 "
+        "places, and what comes back from matmul_4 is left out."
     ) == found.says
 
 
@@ -348,7 +348,8 @@ def test_a_run_without_backward_says_what_is_missing():
 
     assert (
         "not-attempted",
-        "No gradient came to x in this run; call loss.backward() inside the with block.",
+        "No gradient came to x in this run; "
+        "call loss.backward() inside the with block.",
     ) == (found.label, found.says)
 
 

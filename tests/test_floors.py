@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "backproplab"
 # From the ground up. What stands on one floor may import its neighbours there.
 FLOORS = (
     ("errors", "_arrays", "formats", "_symbols", "_table"),
+    ("sockets", "node"),
     ("tape",),
     ("primitive",),
     ("ops",),

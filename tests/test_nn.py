@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import backproplab as bp
-from backproplab import nn, tape
+from backproplab import nn, sockets
 from backproplab.errors import DTypeError, NameLookupError, RangeError, ShapeError
 
 
@@ -41,7 +41,7 @@ class Tower(nn.Module):
         return self.heads["a"](x) * self.gains[0]
 
 
-class Steps(tape.Plug):
+class Steps(sockets.Plug):
     """Notes every scope that opens and closes."""
 
     def __init__(self) -> None:
@@ -341,7 +341,7 @@ def test_loading_between_forward_and_backward_is_noticed(net):
 def test_scopes_have_the_whole_path_from_the_outermost_module(rng):
     tower, steps = Tower(rng), Steps()
 
-    with tape.plugged(steps):
+    with sockets.plugged(steps):
         y = tower(np.ones((1, 2)))
 
     assert steps.entered == [
@@ -353,7 +353,7 @@ def test_scopes_have_the_whole_path_from_the_outermost_module(rng):
     ]
     assert steps.left[-1] == ("", y)
     assert steps.left[2][1] is tower.last
-    assert tape.current_scope() == ""
+    assert sockets.current_scope() == ""
 
 
 def test_scopes_nest_in_the_learners_own(net):
@@ -368,7 +368,7 @@ def test_scopes_nest_in_the_learners_own(net):
 
     steps = Steps()
 
-    with tape.plugged(steps), bp.scope("run"):
+    with sockets.plugged(steps), bp.scope("run"):
         Twice()(np.ones((1, 3)))
 
     assert [path for path, _ in steps.entered] == [
@@ -389,18 +389,18 @@ def test_a_module_called_from_another_branch_keeps_its_path(rng):
     first = nn.Linear(1, 1, rng=rng)
     net, steps = nn.Sequential(a=first, b=Borrower(first)), Steps()
 
-    with tape.plugged(steps):
+    with sockets.plugged(steps):
         net(np.ones((1, 1)))
 
     assert [path for path, _ in steps.entered] == ["", "a", "b", "a"]
 
 
 def test_an_error_closes_the_scopes(net):
-    with tape.plugged(Steps()) as steps, pytest.raises(ShapeError):
+    with sockets.plugged(Steps()) as steps, pytest.raises(ShapeError):
         net(np.ones((1, 5)))
 
     assert steps.left == [("fc1", None), ("", None)]
-    assert tape.current_scope() == ""
+    assert sockets.current_scope() == ""
 
 
 def test_no_scope_opens_when_nobody_listens(net, monkeypatch):
@@ -410,7 +410,7 @@ def test_no_scope_opens_when_nobody_listens(net, monkeypatch):
     monkeypatch.setattr("backproplab.nn.scopes.scope", refuse)
 
     assert net(np.ones((1, 3))).shape == (1, 2)
-    with tape.plugged(Steps()), pytest.raises(AssertionError):
+    with sockets.plugged(Steps()), pytest.raises(AssertionError):
         net(np.ones((1, 3)))
 
 

@@ -72,6 +72,19 @@ def test_unknown_keywords_and_missing_inputs_are_named():
     ]
 
 
+def test_a_tensor_without_a_rule_of_its_own_is_named():
+    @bp.elementwise(lambda _y, _x, *, w: w)
+    def scaled(x, w):
+        return x * w
+
+    assert said(RuleError, lambda: scaled(leaf(1.0), leaf(2.0))) == (
+        "scaled: w is a tensor that wants a gradient, and has no derivative rule; "
+        "there is one for x.\n"
+        "  help: pass `w.data` if no gradient is to flow through it, or declare a rule "
+        "for each input."
+    )
+
+
 def test_ops_that_numpy_lacks_take_pytorchs_keywords_too():
     x, w, b = np.ones((2, 3)), np.ones((4, 3)), np.ones(4)
 
@@ -213,6 +226,13 @@ def test_a_tensor_shows_its_data_dtype_and_maker():
         "tensor(1., dtype=float32)",
         "tensor([1., 2.])",
     ]
+
+
+def test_a_tensor_can_be_made_in_another_dtype():
+    x = bp.tensor([1, 2], requires_grad=True, dtype=np.float32)
+
+    assert x.dtype == np.float32
+    assert x.data.tolist() == [1.0, 2.0]
 
 
 def test_a_tensor_of_a_tensor_copies_its_data():

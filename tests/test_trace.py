@@ -372,7 +372,7 @@ def test_an_exception_in_the_block_leaves_a_readable_trace_and_no_plug() -> None
         stumble()
 
     assert 2.0 == run["w"].grad
-    assert () == bp.tape.current_plugs()
+    assert () == bp.sockets.current_plugs()
 
 
 def test_an_exception_in_backward_leaves_what_was_done() -> None:

@@ -571,7 +571,7 @@ def test_a_checkpoint_replays_plugs_that_change_values_in_its_own_scope():
         replay = True
 
         def before(self, op, inputs, static):
-            self.scopes = [*getattr(self, "scopes", []), bp.tape.current_scope()]
+            self.scopes = [*getattr(self, "scopes", []), bp.sockets.current_scope()]
             return tuple(x if isinstance(x, bp.Tensor) else x / 2 for x in inputs)
 
     x, plug = bp.tensor(3.0, requires_grad=True), Halving()

@@ -886,7 +886,9 @@ def _rms(v):
 
 
 single(c, "x", "statistics-constant", "y<-x", lambda v: v.dy * v.w / _rms(v))
-single(c, "w", "wrong-operand/factor-substituted", "y<-w", lambda v: (v.dy * v.x).sum(0))
+single(
+    c, "w", "wrong-operand/factor-substituted", "y<-w", lambda v: (v.dy * v.x).sum(0)
+)
 single(c, "w", "mean-not-sum", "y<-w w", lambda v: (v.dy * v.x / _rms(v)).mean(0))
 single(c, "y", "local-factor-missing", "k<-y", lambda v: v.dk)
 single(c, "k", "statistics-constant/factor-substituted", "p<-k", lambda v: v.dp * v.p)
@@ -926,8 +928,20 @@ def image_net(leaf):
 
 c = "image_net"
 single(c, "beta", "no-batch-sum", "beta n<-beta", lambda v: v.dn)
-single(c, "gamma", "local-factor-missing/wrong-node", "n<-gamma beta", lambda v: v.dn.sum((0, 2, 3)))
-single(c, "m", "sum-not-mean", "y<-m", lambda v: np.ones((3, 2, 3, 3)) * v.dy[:, :, None, None])
+single(
+    c,
+    "gamma",
+    "local-factor-missing/wrong-node",
+    "n<-gamma beta",
+    lambda v: v.dn.sum((0, 2, 3)),
+)
+single(
+    c,
+    "m",
+    "sum-not-mean",
+    "y<-m",
+    lambda v: np.ones((3, 2, 3, 3)) * v.dy[:, :, None, None],
+)
 single(c, "z", "statistics-constant", "n<-z", lambda v: _channels(v) * v.dn)
 single(c, "n", "upstream-missing", "a<-n", lambda v: (v.n > 0) * 1.0)
 double(
@@ -968,14 +982,34 @@ def cosine(leaf):
 
 c = "cosine"
 single(c, "cos", "sum-not-mean", "loss<-power_1", lambda v: 6 * v.dcos)
-single(c, "cos", "constant-factor/factor-substituted", "power_1<-subtract_1", lambda v: v.dcos / 2)
+single(
+    c,
+    "cos",
+    "constant-factor/factor-substituted",
+    "power_1<-subtract_1",
+    lambda v: v.dcos / 2,
+)
 single(c, "cos", "sign", "subtract_1<-cos power_1<-subtract_1", lambda v: -v.dcos)
 single(c, "below", "sign", "cos<-below", lambda v: v.dcos * v.dots / v.below**2)
-single(c, "below", "factor-substituted", "cos<-below", lambda v: -v.dcos * v.dots / v.below)
+single(
+    c, "below", "factor-substituted", "cos<-below", lambda v: -v.dcos * v.dots / v.below
+)
 single(c, "dots", "local-factor-missing", "cos<-dots", lambda v: v.dcos)
 single(c, "na", "wrong-operand", "below<-na", lambda v: v.dbelow * v.na)
-single(c, "a", "statistics-constant/path-missing/overwritten", "sum_2<-multiply_2 na<-sum_2 below<-na cos<-below", lambda v: v.ddots[:, None] * v.b)
-single(c, "b", "path-missing/overwritten", "multiply_1<-b", lambda v: (v.dnb / v.nb)[:, None] * v.b)
+single(
+    c,
+    "a",
+    "statistics-constant/path-missing/overwritten",
+    "multiply_2<-a sum_2<-multiply_2 na<-sum_2 below<-na",
+    lambda v: v.ddots[:, None] * v.b,
+)
+single(
+    c,
+    "b",
+    "path-missing/overwritten",
+    "multiply_1<-b",
+    lambda v: (v.dnb / v.nb)[:, None] * v.b,
+)
 double(
     c,
     "a",
@@ -1009,8 +1043,20 @@ def bilinear(leaf):
 
 c = "bilinear"
 single(c, "s", "wrong-operand", "out<-s", lambda v: v.dout * v.s)
-single(c, "w", "local-factor-missing", "out<-s", lambda v: np.einsum("n,ni,nj->ij", v.dout, v.x, v.y))
-single(c, "w", "mean-not-sum", "s<-w w", lambda v: np.einsum("n,ni,nj->ij", v.ds, v.x, v.y) / 4)
+single(
+    c,
+    "w",
+    "local-factor-missing",
+    "out<-s",
+    lambda v: np.einsum("n,ni,nj->ij", v.dout, v.x, v.y),
+)
+single(
+    c,
+    "w",
+    "mean-not-sum",
+    "s<-w w",
+    lambda v: np.einsum("n,ni,nj->ij", v.ds, v.x, v.y) / 4,
+)
 single(c, "v", "local-factor-missing", "e<-h", lambda v: v.de.T @ v.x)
 single(c, "v", "transposed", "v", lambda v: v.x.T @ v.dh)
 single(c, "b", "mean-not-sum", "h<-b b", lambda v: v.dh.mean(0))

@@ -8,18 +8,19 @@ answer. In the cell above it, the instructor writes the answer between the lines
 ``### BEGIN SOLUTION`` and ``### END SOLUTION``; nbgrader takes it out for the learners.
 """
 
-from .._table import Table
 from ..errors import NameLookupError, near
 from . import (
     attention,
+    batch_norm,
     chain,
     gate,
+    init,
     loss,
     matrix,
     mlp,
     net,
     norm,
-    precision,
+    scaling,
     sharing,
 )
 from .attempts import (
@@ -27,17 +28,18 @@ from .attempts import (
     ProgressWarning,
     export_progress,
     import_progress,
-    panel,
 )
 from .authoring import Validation, validate
 from .exercise import Exercise
 from .given import Given
+from .panel import Progress, panel
 from .problem import Problem, Slip
 
 __all__ = [
     "Exercise",
     "Given",
     "Problem",
+    "Progress",
     "ProgressError",
     "ProgressWarning",
     "Slip",
@@ -50,7 +52,20 @@ __all__ = [
     "validate",
 ]
 
-_FIELDS = (chain, matrix, gate, loss, net, norm, sharing, attention, precision, mlp)
+_FIELDS = (
+    chain,
+    matrix,
+    gate,
+    loss,
+    net,
+    batch_norm,
+    norm,
+    sharing,
+    attention,
+    init,
+    scaling,
+    mlp,
+)
 _PROBLEMS = {p.id: p for field in _FIELDS for p in field.PROBLEMS}
 
 
@@ -77,6 +92,6 @@ def get(id: str, *, seed: int = 0) -> Exercise:
     return Exercise(_PROBLEMS[id], seed)
 
 
-def progress() -> Table:
+def progress() -> Progress:
     """Show which problems are solved, tried or open, with the last verdict of each."""
     return panel(names())

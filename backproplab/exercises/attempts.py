@@ -18,7 +18,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .._table import Table
 from ..errors import BackpropError
 from ..grade import Report, Verdict
 
@@ -78,25 +77,6 @@ def last_typed(problem: str) -> dict[str, str]:
         if attempt.get("typed"):
             return dict(attempt["typed"])
     return {}
-
-
-def panel(problems: tuple[str, ...]) -> Table:
-    """One row a problem: solved or open, how many attempts, the last verdict."""
-    known = attempts()
-    rows = Table()
-    for name in dict.fromkeys((*problems, *known)):
-        tried = known.get(name, [])
-        solved = any(a["label"] == "correct" for a in tried)
-        rows.append(
-            {
-                "": "✓" if solved else "…" if tried else "○",
-                "problem": name,
-                "state": "solved" if solved else "tried" if tried else "open",
-                "attempts": len(tried),
-                "last verdict": tried[-1]["label"] if tried else None,
-            }
-        )
-    return rows
 
 
 def export_progress() -> str:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from .._table import Table
-from ..grade import LABELS, compare
-from ..tape import Plug, no_grad, plugged
+from ..grade import LABELS, Report, compare
+from ..sockets import Plug, no_grad, plugged
 from ..tensor import Tensor
 from .derivation import follow, gradient
 from .formula import FormulaError, evaluate
@@ -98,10 +98,15 @@ def _agrees(problem: Problem, seeds: int) -> Iterator[str]:
 
 
 def _answers(problem: Problem, seeds: int) -> Iterator[str]:
+    """The answer must be right in absolute terms: credit for following is none here."""
     for seed, at in enumerate(_instances(problem, seeds)):
-        outcome = judge(problem, follow(problem.answer_code, at.given), seed)
-        if not outcome.ok:
-            yield f"seed {seed}: {outcome.label}; {outcome.says}"
+        answer = follow(problem.answer_code, at.given)
+        outcome = judge(problem, answer, seed, explain=False)
+        each = outcome.values() if isinstance(outcome, Report) else [outcome]
+        for verdict in each:
+            if not verdict.ok or verdict.says.startswith("It follows"):
+                label = "wrong" if verdict.ok else verdict.label
+                yield f"seed {seed}: {verdict.name} is {label}; {verdict.says}"
 
 
 def _slips(problem: Problem, seeds: int) -> Iterator[str]:
@@ -123,7 +128,7 @@ def _labels(problem: Problem, seeds: int) -> Iterator[str]:
     for slip in problem.slips:
         for seed, at in enumerate(_instances(problem, min(seeds, 3))):
             outcome = judge(problem, follow(slip.code, at.given), seed)
-            said = outcome if len(problem.asks) == 1 else outcome[slip.where]
+            said = outcome[slip.where] if isinstance(outcome, Report) else outcome
             if said.label != slip.label:
                 yield f"seed {seed}: {slip.label} at {slip.where}, seen as {said.label}"
 

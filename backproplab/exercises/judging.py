@@ -11,7 +11,7 @@ from ..errors import near
 from ..grade import Report, Verdict, check
 from ..grade.compare import take_in
 from ..grade.diagnose import diagnose
-from ..tape import Node
+from ..node import Node
 from ..trace import Trace
 from .derivation import follow_on
 from .formula import Formula, FormulaError, evaluate

@@ -26,8 +26,8 @@ class Slip:
             assigns the same name. In ``Problem.slips`` it is the whole derivation.
         where: the asked name that is to be blamed; the one that the line assigns when
             empty.
-        says: what went wrong, in a sentence. Where values are asked, the learner reads
-            it; where gradients are, the diagnosis speaks.
+        says: what went wrong, in a sentence. The learner reads it where values are
+            asked, and where ``grade.diagnose`` finds nothing.
     """
 
     label: str

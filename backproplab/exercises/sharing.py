@@ -183,8 +183,13 @@ more than once, one not at all.
                 says="Where a word occurs several times you take the mean of what "
                 "comes back; each use counts in full, so it is the sum.",
             ),
-            Slip("upstream-missing", "dw = np.eye(len(w))[ids].T @ np.ones_like(dy)"),
-            Slip("no-batch-sum", "dw = dy"),
+            Slip(
+                "upstream-missing",
+                "dw = np.eye(len(w))[ids].T @ np.ones_like(dy)",
+                says="This counts how often each word occurs; what comes in, `dy`, is "
+                "not in it.",
+            ),
+            Slip("shape", "dw = dy"),
         ),
     ),
     Problem(

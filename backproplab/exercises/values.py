@@ -60,11 +60,11 @@ def slipped(
 ) -> Verdict:
     """Look whether a wrong answer is what one of the problem's slips gives."""
     for slip in problem.slips:
-        if slip.where == verdict.name:
+        if slip.where == verdict.name and slip.says:
             values = follow_on(slip.code, at.given, own)
             slipped = values.get(problem.variable(slip.where))
             if slipped is not None and compare(got, slipped).ok:
-                return Verdict(slip.label, slip.says or verdict.says, None, slip.where)
+                return Verdict(slip.label, slip.says, None, slip.where)
     return verdict
 
 

@@ -1,24 +1,19 @@
-"""Ways to get one rule wrong; multiples of the sound rule live in factors.py."""
+"""Ways to get one rule wrong; multiples live in factors.py."""
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import ops
 from .expression import slips
-from .links import Break, Link, times
+from .links import Break, Link, exchanged, times
+from .substitutes import PRODUCTS, factors, read, symbols
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Ops whose derivative with respect to one operand is the other operand.
-PRODUCTS = {
-    "multiply", "matmul", "linear", "dot", "outer", "einsum", "tensordot", "inner",
-    "vecdot", "kron",
-}  # fmt: skip
 # Ops that only move numbers, or choose among them: there is no factor to get wrong.
 _MOVES = {
     "getitem", "reshape", "transpose", "swapaxes", "broadcast_to", "cast", "squeeze",
@@ -32,35 +27,20 @@ _NODES = 60  # other records whose values are tried in place of an operand
 
 def breaks(link: Link) -> Iterator[Break]:
     """Yield each way to break one link, but for multiples of what it sends."""
+    yield from _upstream(link)
     if not link.ks:
-        yield from _upstream(link)
         return
     yield from _last_kept(link)
     if link.entry.op in _MOVES:
         return
     yield from _missing(link)
-    yield from _upstream(link)
     yield from _transposed(link)
-    yield from _factors(link)
-    yield from _symbols(link)
+    yield from factors(link)
+    yield from symbols(link)
     yield from _operands(link)
     yield from _axes(link)
     yield from slips(link)
     yield from _diagonal(link)
-
-
-def exchanged(
-    label: str, link: Link, changed: dict[Any, Any], why: str, cost: int = 1
-) -> Break:
-    """Make the break in which the rule reads something else."""
-    return Break(
-        label,
-        link,
-        why,
-        lambda g: link.pull(g, changed),
-        lambda t: link.push(t, changed),
-        cost=cost,
-    )
 
 
 def _last_kept(link: Link) -> Iterator[Break]:
@@ -86,6 +66,10 @@ def _last_kept(link: Link) -> Iterator[Break]:
         "back to them adds, and only the last of it is kept."
     )
     yield Break("overwritten", link, why, sends)
+    often = np.bincount(at.astype(int), minlength=marks.size).clip(1)
+    share = 1 / often.reshape(marks.shape)
+    why = f"What comes back to an entry of {link.into} adds; you have the mean of it."
+    yield Break("mean-not-sum", link, why, lambda g: link.pull(g) * share)
 
 
 def _missing(link: Link) -> Iterator[Break]:
@@ -161,116 +145,6 @@ def _product(v: Any, swapped: bool, turn_g: bool, turn_v: bool, g: Any) -> Any:
     return b @ a if swapped else a @ b
 
 
-def _factors(link: Link) -> Iterator[Break]:
-    """Another expression in place of the local derivative of an elementwise op."""
-    entry, out, x = link.entry, link.out, link.into
-    if entry.primitive.kind != "elementwise":
-        return
-    y, here = entry.value, link.values[link.ks[0] + 1]
-    slope = link.pull(np.ones_like(link.g))
-    label = "wrong-operand" if entry.op in PRODUCTS else "factor-substituted"
-    yield times(label, link, y, f"{out} itself stands in place of d{out}/d{x}.")
-    yield times(label, link, here, f"{x} itself stands in place of d{out}/d{x}.")
-    fixed = not callable(entry.primitive.rules[link.ks[0]])
-    if slope is None or fixed or (slope.size > 1 and np.ptp(slope) == 0):
-        return
-    if entry.op in PRODUCTS:
-        why = f"You divide by d{out}/d{x} where the rule multiplies."
-        with np.errstate(all="ignore"):
-            yield times("factor-substituted", link, 1 / slope, why)
-        return
-    with np.errstate(all="ignore"):
-        candidates = [
-            (1 - slope, f"1 - d{out}/d{x} stands in place of d{out}/d{x}."),
-            (slope * slope, f"The factor d{out}/d{x} is there twice."),
-            (1 / slope, f"You divide by d{out}/d{x} where the rule multiplies."),
-            (1 - y, f"1 - {out} stands in place of d{out}/d{x}."),
-            (y * y, f"{out} squared stands in place of d{out}/d{x}."),
-            (slope * y, f"d{out}/d{x} has a factor {out} too many."),
-            (slope / y, f"d{out}/d{x} lacks a factor {out}."),
-        ]
-        for v, name in zip(link.values[1:], link.names[1:], strict=True):
-            if v is not None:
-                candidates += [
-                    (slope * v, f"d{out}/d{x} has a factor {name} too many."),
-                    (slope / v, f"d{out}/d{x} lacks a factor {name}."),
-                ]
-    for factor, why in candidates:
-        yield times("factor-substituted", link, factor, why)
-    yield from _gates(link, slope)
-    yield from _relatives(link)
-
-
-def _gates(link: Link, slope: np.ndarray) -> Iterator[Break]:
-    """The gate of a ReLU, a maximum, a clip, set by the wrong side."""
-    if np.isin(slope, (0, 1)).all():
-        why = (
-            f"The gate is set by the gradient that comes into {link.out}; it must be "
-            f"set by the value of {link.into} on the way forward."
-        )
-        sends = [lambda g: g * (g > 0), lambda g: g * (g > 0) * slope]
-        for send in sends:
-            yield Break("factor-substituted", link, why, send, cost=9)
-
-
-def _relatives(link: Link) -> Iterator[Break]:
-    """The derivative of another function of one variable."""
-    entry = link.entry
-    if len(entry.inputs) != 1:
-        return
-    y, x = link.values
-    for op in _functions():
-        if op.name != entry.op:
-            try:
-                with np.errstate(all="ignore"):
-                    slope = op.rules[0](y, x, **op.defaults)
-            except Exception:  # not defined here
-                continue
-            why = (
-                f"The derivative of {op.name} stands in place of that of {entry.op}, "
-                f"between {link.out} and {link.into}."
-            )
-            yield times("factor-substituted", link, slope, why, cost=2)
-
-
-@cache
-def _functions() -> tuple[Any, ...]:
-    known: Any = ops.registry.values()
-    return tuple(
-        op
-        for op in known
-        if op.kind == "elementwise" and len(op.rules) == 1 and callable(op.rules[0])
-    )
-
-
-def _symbols(link: Link) -> Iterator[Break]:
-    """One of the rule's own symbols in place of another: y for x, x for y."""
-    entry, values, names = link.entry, link.values, link.names
-    label = "wrong-operand" if entry.op in PRODUCTS else "factor-substituted"
-    for p in _read(link):
-        for q, w in enumerate(values):
-            if p != q and w is not None and np.shape(w) == np.shape(values[p]):
-                why = f"{names[q]} stands where the rule has {names[p]}."
-                yield exchanged(label, link, {p: w}, why)
-    if entry.primitive.kind == "elementwise" and len(values) == 2:
-        try:
-            with np.errstate(all="ignore"):
-                again = entry.primitive.value(entry.value, **entry.static)
-        except Exception:  # outside its domain
-            return
-        why = (
-            f"The derivative of {entry.op} is taken at {link.out}; it must be taken "
-            f"at {link.into}."
-        )
-        changed = {0: again, 1: entry.value}
-        yield exchanged("factor-substituted", link, changed, why)
-    elif entry.primitive.kind == "primitive":
-        for v, name in zip(values, names, strict=True):
-            if np.shape(v) == np.shape(link.g) != np.shape(link.sent):
-                why = f"{name} itself stands in place of d{link.out}/d{link.into}."
-                yield times("factor-substituted", link, v, why)
-
-
 def _operands(link: Link) -> Iterator[Break]:
     """The value of another record in place of an operand."""
     values, names, run = link.values, link.names, link.run
@@ -278,7 +152,7 @@ def _operands(link: Link) -> Iterator[Break]:
     others = [r for r in run if r.id not in own and r.op != "constant"]
     others = sorted(others, key=lambda r: abs(r.id - link.output))[:_NODES]
     matrices = link.entry.op in PRODUCTS - {"multiply"}
-    for p in _read(link):
+    for p in read(link):
         shape = np.shape(values[p])
         if not shape and link.entry.primitive.kind != "elementwise":
             continue
@@ -290,16 +164,6 @@ def _operands(link: Link) -> Iterator[Break]:
             if matrices and len(shape) == 2 and r.shape == shape[::-1]:
                 changed = {p: _turned(r.value)}
                 yield exchanged("wrong-operand", link, changed, why, cost=2)
-
-
-def _read(link: Link) -> list[int]:
-    """Positions of the arrays that the rule of this link reads."""
-    needed: set[int] = set()
-    for k in link.ks:
-        reads = link.entry.primitive.needs[k]
-        needed |= set(range(len(link.values)) if reads is None else reads)
-    kinds = (np.ndarray, np.floating)
-    return [p for p in sorted(needed) if isinstance(link.values[p], kinds)]
 
 
 def _axes(link: Link) -> Iterator[Break]:

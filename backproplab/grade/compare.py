@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import formats
-from ..tape import Node
+from ..node import Node
 from .verdict import Verdict
 
 # Candidates for a rounding, finest first.

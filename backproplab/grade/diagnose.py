@@ -13,8 +13,9 @@ from ..trace import Trace, replay
 from .compare import compare, take_in
 from .follow import GradeError
 from .pairs import pairs
-from .search import TELLING, Explanation, Search
+from .search import Search
 from .shapes import mended, unsummed
+from .telling import TELLING, VAGUE, Explanation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -182,7 +183,7 @@ def _value(search: Search, two: bool = True) -> Diagnosis | None:
     """Explain an answer of the right shape, or not at all."""
     found = [*_whole(search), *((e.rank, _told(search, e)) for e in search.singles())]
     found.sort(key=lambda pair: pair[0])
-    vague = not found or found[0][0][0] >= len(TELLING)  # any number as a factor
+    vague = not found or found[0][0][0] >= VAGUE
     if vague and two:
         both = [e for e in pairs(search) if not found or e.rank[0] == 0]
         found = [*((e.rank, _told(search, e)) for e in both), *found]

@@ -41,8 +41,6 @@ def named(link: Link, c: float, close: float) -> tuple[Break, ...]:
             why = f"{link.out} is held constant, but it depends on {link.into}."
             return (multiple("statistics-constant", link, 0.0, why, cost=0),)
         return (multiple("path-missing", link, 0.0, _left_out(link), cost=0),)
-    if link.is_half:
-        return ()
     turned = f"The sign of {_what(link)} is turned."
     sign = multiple("sign", link, -1.0, turned, cost=0)
     if like(-1):

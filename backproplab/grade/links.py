@@ -62,7 +62,8 @@ class Link:
     @property
     def is_half(self) -> bool:
         """Whether this is one of several uses of an input by the same operation."""
-        return 0 < len(self.ks) < self.entry.inputs.count(self.x)
+        times: int = self.entry.inputs.count(self.x)
+        return 0 < len(self.ks) < times
 
     @property
     def where(self) -> tuple[str, str] | str:
@@ -182,9 +183,24 @@ def times(label: str, link: Link, factor: Any, why: str, cost: int = 1) -> Break
     """Make the break in which the incoming gradient meets another factor."""
 
     def back(t: np.ndarray) -> np.ndarray | None:
-        return fitted(_spread(t, np.shape(link.g)) * factor, np.shape(link.g))
+        spread = _spread(t, np.shape(link.g))
+        return None if spread is None else fitted(spread * factor, np.shape(link.g))
 
     return Break(label, link, why, lambda g: g * factor, back, cost=cost)
+
+
+def exchanged(
+    label: str, link: Link, changed: dict[Any, Any], why: str, cost: int = 1
+) -> Break:
+    """Make the break in which the rule reads something else."""
+    return Break(
+        label,
+        link,
+        why,
+        lambda g: link.pull(g, changed),
+        lambda t: link.push(t, changed),
+        cost=cost,
+    )
 
 
 def fitted(raw: Any, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -208,17 +224,19 @@ def fitted(raw: Any, shape: tuple[int, ...]) -> np.ndarray | None:
         total: np.ndarray = array.sum(axis=(*range(lead), *ones))
         return total.reshape(shape)
     if len(shape) == 1 and array.ndim > 2 and array.shape[1] == shape[0]:
-        return array.sum(axis=(0, *range(2, array.ndim)))  # one number a channel
+        # one number a channel
+        return np.asarray(array.sum(axis=(0, *range(2, array.ndim))))
     try:
         return np.broadcast_to(array, shape)
     except ValueError:
         return None
 
 
-def _spread(t: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _spread(t: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
     """The adjoint of ``fitted``."""
+    if np.ndim(t) == 1 and len(shape) > 2 and shape[1] == t.size != shape[-1]:
+        t = np.reshape(t, (-1, *(1 for _ in shape[2:])))
     try:
         return np.broadcast_to(t, shape)
     except ValueError:
-        found = fitted(t, shape)
-        return np.zeros(shape) if found is None else found
+        return fitted(t, shape)

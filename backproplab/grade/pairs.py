@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,8 +12,9 @@ import numpy as np
 from ..trace import replay
 from . import factors
 from .breaks import breaks
-from .links import Break, Link
-from .search import DIRECTIONS, Candidate, Explanation, Search, unique
+from .links import Break, Link, Send
+from .search import DIRECTIONS, Candidate, Search
+from .telling import Explanation, unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,9 +64,14 @@ def _on_one_link(search: Search, candidates: list[Candidate]) -> Iterator[Explan
             factor = b.factor or 0.0
             total = factor * (c.effect + sound) - sound
             if np.all(np.abs(total - search.off) <= search.noise):
-                both = replace(c.made, sends=lambda g, c=factor, s=sends: c * s(g))
+                both = replace(c.made, sends=partial(_times, factor, sends))
                 if search.reproduces(both):
                     yield _explained(search, c.made, b)
+
+
+def _times(factor: float, sends: Send, g: np.ndarray) -> Any:
+    sent = sends(g)
+    return None if sent is None else factor * sent
 
 
 class _Block(NamedTuple):

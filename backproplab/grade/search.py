@@ -15,45 +15,14 @@ from . import factors
 from .breaks import breaks
 from .compare import compare, take_in, tolerance
 from .links import Break, Link, links
+from .telling import Explanation, rank, unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-# The most telling label wins; among equals, the link nearest to what was asked.
-TELLING = {
-    label: tier
-    for tier, labels in enumerate(
-        (
-            ("transposed",),
-            ("keepdims",),
-            ("no-batch-sum",),
-            ("statistics-constant",),
-            ("sign",),
-            ("mean-not-sum",),
-            ("sum-not-mean",),
-            ("path-missing", "overwritten"),
-            ("local-factor-missing",),
-            ("upstream-missing",),
-            ("constant-factor",),
-            ("factor-substituted",),
-            ("wrong-operand",),
-            ("wrong-node",),
-        )
-    )
-    for label in labels
-}
-_LAST = len(TELLING)
 DIRECTIONS = 2
 # Digits that an answer must hold before one of many breaks can explain it.
 _DIGITS = 5.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Explanation:
-    """Breaks which together give the learner's array; smaller ``rank`` is better."""
-
-    breaks: tuple[Break, ...]
-    rank: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -269,16 +238,7 @@ class Search:
 
     def rank(self, b: Break) -> tuple[float, ...]:
         """How telling a break is, and how near; smaller is better."""
-        tier, distance = TELLING[b.label], self.distance(b.link.x)
-        if b.label == "constant-factor":
-            assert b.factor is not None
-            if not factors.is_nice(b.factor):
-                tier = _LAST
-            elif b.link.ks and factors.is_own(b.link, b.factor):
-                distance = -1
-        contributions = len(factors.places(b.link))
-        second = b.label == "overwritten" and contributions < 3
-        return tier, distance, second, b.cost, not b.link.ks
+        return rank(b, self.distance(b.link.x))
 
     def distance(self, x: int) -> int:
         """Links from the asked record up to record ``x``."""
@@ -305,11 +265,3 @@ def _usable(
                 continue
             if np.isfinite(array).all():
                 yield run[name].id, array
-
-
-def unique(found: list[Explanation]) -> list[Explanation]:
-    """Keep the first explanation of each label and place."""
-    seen: dict[Any, Explanation] = {}
-    for e in found:
-        seen.setdefault(tuple((b.label, b.link.where) for b in e.breaks[:2]), e)
-    return list(seen.values())

@@ -23,7 +23,7 @@ import numpy as np
 
 from ..errors import GradError
 from ..primitive import linear
-from ..tape import is_grad_enabled
+from ..sockets import is_grad_enabled
 from ..tensor import Tensor
 
 Hook = Callable[..., Any]

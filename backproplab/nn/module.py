@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..errors import NameLookupError, near
-from ..tape import current_plugs
+from ..sockets import current_plugs
 from ..tensor import Handle, Tensor
 from .hooks import Hook, Hooks
 from .scopes import entered

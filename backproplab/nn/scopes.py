@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
-from ..tape import current_scope, scope
+from ..sockets import current_scope, scope
 
 
 class _Call(NamedTuple):

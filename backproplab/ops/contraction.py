@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import RuleError
+from ..node import Node
 from ..primitive import implements, primitive
-from ..tape import Node
 
 
 def _spell_out(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:

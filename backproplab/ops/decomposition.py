@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..node import Node
 from ..primitive import implements, primitive
-from ..tape import Node
 
 
 class SlogdetResult(NamedTuple):

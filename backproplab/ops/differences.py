@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import RuleError, ShapeError
+from ..node import Node
 from ..primitive import implements, linear
-from ..tape import Node
 
 
 def _diff_transpose(g: Any, x: Any, *, n: int, axis: int) -> Any:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ..node import Node
 from ..primitive import implements, linear
-from ..tape import Node
 from ._axes import reduction, share, spread
 
 

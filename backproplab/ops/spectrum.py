@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import RuleError
+from ..node import Node
 from ..primitive import implements, primitive
-from ..tape import Node
 from .decomposition import _positive_definite, _symmetric, _t
 
 

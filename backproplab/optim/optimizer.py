@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import GradError, NameLookupError, RangeError, ShapeError, near
-from ..tape import label, mark_changed
+from ..node import label, mark_changed
 from ..tensor import Tensor
 
 Array = np.ndarray

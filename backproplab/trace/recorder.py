@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..tape import Node, Plug, current_scope
+from ..node import Node
+from ..sockets import Plug, current_scope
 from .names import Caller, is_bound, place
 
 if TYPE_CHECKING:

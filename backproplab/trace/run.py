@@ -11,7 +11,7 @@ import numpy as np
 
 from .._table import Table
 from ..errors import GradError, NameLookupError, near
-from ..tape import plugged
+from ..sockets import plugged
 from . import files, measures, replay
 from .paths import Paths, find_paths
 from .recorder import NOTHING, Entry, Recorder

@@ -1,14 +1,18 @@
 """Views of a recorded run for JupyterLab; ipywidgets and anywidget enter here."""
 
+from .batch_norm import BatchNormLab
 from .depth import DepthLab
+from .descent import DescentLab
 from .exercise_card import ExerciseCard
 from .flow import GradientFlow
 from .graph import GraphExplorer
 from .paths import ChainRuleStepper
 
 __all__ = [
+    "BatchNormLab",
     "ChainRuleStepper",
     "DepthLab",
+    "DescentLab",
     "ExerciseCard",
     "GradientFlow",
     "GraphExplorer",

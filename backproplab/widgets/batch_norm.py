@@ -15,10 +15,10 @@ from .panels import css
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, MOST)
 TRY = (
-    "What to try: move shift and scale; which norms undo them? Go down to a batch of 2, "
-    "then 1. Set γ to 0. Put a NaN in. Choose eval: which paths are left? Under running "
-    "statistics, give all conventions the same weight for a new batch. Under depth, "
-    "compare a batch of 128 with one of 4."
+    "What to try: move shift and scale; which norms undo them? Go down to a batch of "
+    "2, then 1. Set γ to 0. Put a NaN in. Choose eval: which paths are left? Under "
+    "running statistics, give Flax the momentum 0.9. Under depth, compare a batch of "
+    "128 with one of 4."
 )
 
 
@@ -31,7 +31,7 @@ class BatchNormLab(Lab):
         shown: "one batch", "running statistics" or "depth".
 
     >>> BatchNormLab(size=2)
-    <BatchNormLab: batch norm in train, batch of 2, largest dL/dx 3.77e−5>
+    <BatchNormLab: batch norm in train, batch of 2, largest dL/dx 0.000303>
     >>> BatchNormLab(size=1)
     <BatchNormLab: batch norm in train, batch of 1, refused>
     """
@@ -77,9 +77,7 @@ class BatchNormLab(Lab):
             box.add_class("bpl-controls")
         style = ipywidgets.HTML(f"<style>{css()}</style>", layout={"display": "none"})
         hint = ipywidgets.HTML(f'<div class="bpl-graph bpl-try">{TRY}</div>')
-        super().__init__(
-            style, Keys(), *boxes, self._text, self._picture, hint
-        )
+        super().__init__(style, Keys(), *boxes, self._text, self._picture, hint)
         self._quiet = False
         self._restart()
         self.convention.observe(self._adopt, "value")

@@ -10,7 +10,7 @@ from .. import ops
 from ..tensor import Tensor
 
 RATE = pi / (pi - 1)  # 1.467, growth of E(grad^2) a layer: Yang et al. 2019
-DEPTH = 40
+DEPTH = 32
 
 
 @lru_cache(maxsize=64)

@@ -53,12 +53,14 @@ def running_statistics(
         ),
     ):
         y = around(*lines.values(), [true, 2 * true - min(lines["flax"])], least=0.2)
-        panel = Panel(
-            title, (0, BATCHES), y, size=(420.0, 240.0), labels=("batch", "")
-        )
+        panel = Panel(title, (0, BATCHES), y, size=(420.0, 240.0), labels=("batch", ""))
         panel.dots(steps[1:], dots, "soft")
         panel.level(true, "ink", "true")
-        for name, kind in (("pytorch", "forth"), ("flax", "orange"), ("keras", "purple")):
+        for name, kind in (
+            ("pytorch", "forth"),
+            ("flax", "orange"),
+            ("keras", "purple"),
+        ):
             panel.line(steps, lines[name], kind, name)
         panels.append(panel)
     label = "running mean and variance over 300 batches, by convention"
@@ -123,10 +125,16 @@ def _batch_says(controls: Controls, batch: Batch) -> str:
             f"there. Feature 0: mean of y {number(np.mean(batch.y[:, 0]))}, standard "
             f"deviation {number(np.std(batch.y[:, 0]))}."
         )
+    shared = "one mean square" if controls.norm == "RMS" else "one mean and variance"
     zero = (
-        "" if controls.norm == "RMS" else f" It sums to {number(np.sum(total), 2)}."
+        f" It sums to {number(np.sum(total), 2)}."
+        if controls.norm != "RMS" and np.isfinite(total).all()
+        else ""
     )
-    return f"Orange: {which}, sharing one mean and variance. Their dL/dx: {size}.{zero}"
+    return (
+        f"Orange: {which}, which share {shared}. "
+        f"Root mean square of their dL/dx: {size}.{zero}"
+    )
 
 
 def _growth_says(controls: Controls) -> str:
@@ -158,9 +166,9 @@ def _strip(title: str, values: np.ndarray, where: Any, least: float) -> Panel:
         labels=("", "a row for each feature"),
     )  # fmt: skip
     rows = np.broadcast_to(np.arange(FEATURES), values.shape)
-    panel.dots(values.ravel(), rows.ravel(), "forth")
     shared = np.zeros(values.shape, bool)
     shared[where] = True
+    panel.dots(values[~shared], rows[~shared], "forth")
     panel.dots(values[shared], rows[shared], "orange")
     return panel
 
@@ -182,5 +190,3 @@ def _stems(paths: Paths, where: Any) -> list[Panel]:
         panel.stems(np.arange(len(part)), part, "back")
         panels.append(panel)
     return panels
-
-

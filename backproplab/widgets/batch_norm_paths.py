@@ -98,14 +98,13 @@ class Batch:
 def compute(controls: Controls) -> Batch:
     """Run the layer of ``bp.nn`` on a batch, and find the three paths.
 
-    The batch is the first ``size`` of 128 examples; g is drawn at random, because under
-    a plain sum a batch norm has the gradient zero.
+    The batch is the first ``size`` of 128 examples.
     """
     n = controls.size
     x = inputs(controls, 0)[:n]
     if controls.broken:
         x[0, 0] = np.nan
-    g = np.random.default_rng(1).normal(size=(MOST, FEATURES))[:n]
+    g = incoming()[:n]
     norm = layer(controls)
     given = Tensor(x, requires_grad=True, name="x")
     try:
@@ -120,7 +119,7 @@ def compute(controls: Controls) -> Batch:
         if controls.norm == "batch" and controls.mode == "eval":
             # the running statistics are constants: nothing leads through them
             zero = np.zeros_like(x)
-            paths = Paths(run["x"].grad, zero, zero)
+            paths = Paths(np.asarray(run["x"].grad), zero, zero)
         else:
             paths = split(controls.norm, x, g * controls.gamma, norm.eps)
     return Batch(x, g, y.data, run, paths, "")
@@ -142,14 +141,16 @@ def split(norm: str, x: np.ndarray, g: np.ndarray, eps: float) -> Paths:
     """
     shape = (len(x), GROUPS, -1) if norm == "group" else x.shape
     axis = 0 if norm == "batch" else -1
-    a, b, c = (Tensor(x.reshape(shape), requires_grad=True) for _ in range(3))
+    copies: Any = [Tensor(x.reshape(shape), requires_grad=True) for _ in range(3)]
+    a, b, c = copies
+    y: Any
     if norm == "RMS":
         y = a / np.sqrt(np.mean(c * c, axis=axis, keepdims=True) + eps)
     else:
         variance = np.var(c, axis=axis, keepdims=True)
         y = (a - np.mean(b, axis=axis, keepdims=True)) / np.sqrt(variance + eps)
     y.backward(g.reshape(shape))
-    grads = (np.zeros(shape) if t.grad is None else t.grad for t in (a, b, c))
+    grads = (np.zeros(shape) if t.grad is None else t.grad for t in copies)
     return Paths(*(part.reshape(x.shape) for part in grads))
 
 
@@ -193,8 +194,16 @@ def default(controls: Controls) -> float:
 
 def inputs(controls: Controls, seed: int) -> np.ndarray:
     """128 examples; each feature has a mean and a spread of its own."""
-    z = np.random.default_rng(seed).normal(size=(MOST, FEATURES))
-    return (OFFSET + SPREAD * z) * controls.scale + controls.shift
+    return (OFFSET + SPREAD * _drawn(seed)) * controls.scale + controls.shift
+
+
+def incoming() -> np.ndarray:
+    """The gradient dL/dy of 128 examples: random, with a mean, and leaning on x.
+
+    Under a plain sum, all ones, a batch norm has the gradient zero.
+    """
+    noise = np.random.default_rng(1).normal(size=(MOST, FEATURES))
+    return 0.8 + 0.7 * _drawn(0) + 0.6 * noise
 
 
 def notes(controls: Controls, batch: Batch) -> list[str]:
@@ -217,12 +226,12 @@ def notes(controls: Controls, batch: Batch) -> list[str]:
             "γ = 0: y is β everywhere and no gradient reaches x. dγ is not zero, "
             "so γ can leave 0 again."
         )
-    if controls.scale == 0 and controls.norm == "batch":
+    if controls.scale == 0 and (controls.norm != "RMS" or controls.shift == 0):
         found.append(
             "All examples are alike: the variance is 0, and ε alone keeps x̂ at 0 "
-            "instead of 0/0. Each gradient is multiplied by γ/√ε."
+            "instead of 0/0. What comes back is multiplied by γ/√ε."
             if train
-            else "All examples are alike: the running variance has gone to 0."
+            else "All examples are alike, and the running variance has gone to 0."
         )
     if controls.size == 2 and train and controls.norm == "batch" and controls.scale:
         found.append(
@@ -235,3 +244,7 @@ def notes(controls: Controls, batch: Batch) -> list[str]:
             "those of a new layer, mean 0 and variance 1."
         )
     return found
+
+
+def _drawn(seed: int) -> np.ndarray:
+    return np.random.default_rng(5 + seed).normal(size=(MOST, FEATURES))

@@ -1,4 +1,4 @@
-"""Running statistics of batch norm, batch by batch, in three conventions; no picture."""
+"""Running statistics of batch norm in three conventions; no picture."""
 
 from dataclasses import dataclass
 from functools import lru_cache

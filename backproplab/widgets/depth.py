@@ -7,16 +7,26 @@ import ipywidgets
 
 from ..errors import NameLookupError, near
 from ..trace import Trace
-from .depth_net import ACTIVATIONS, INITS, NORMS, PLACES, SKIPS, Controls, measure
-from .depth_picture import render, said
-from .lab import Lab, sentence
+from .depth_net import (
+    ACTIVATIONS,
+    INITS,
+    NORMS,
+    PLACES,
+    SKIPS,
+    WIDTHS,
+    Controls,
+    measure,
+)
+from .depth_picture import render, says
+from .keys import Keys
+from .lab import Lab
+from .panels import css
 
 TRY = (
-    "What to try: ReLU with `Xavier`, then with `He`. Sigmoid at depth 10. "
-    "Tanh at the `edge of chaos`, then its weights × 1.3. "
-    "`batch` norm with and without a skip. A `branch × 0`."
+    "<b>What to try.</b> ReLU with Xavier weights, then with He. Sigmoid at depth 10. "
+    "Tanh at the edge of chaos, then its weights × 1.3. Batch norm without and with a "
+    "skip. A branch × 0. Before each: say what the gradient will do."
 )
-_WIDTHS = (8, 16, 32, 64, 128)
 
 
 class DepthLab(Lab):
@@ -27,8 +37,9 @@ class DepthLab(Lab):
     ``lab.run`` is the recorded run that is shown, fit for ``bp.compare_runs``.
 
     Args:
-        **controls: what to begin with, such as ``depth=50, activation="tanh"``; the
-            names are those of the controls.
+        **begin: what to begin with, such as ``depth=50, activation="tanh"``: fields of
+            ``Controls``, that is depth, width, activation, init, scale, skip, norm,
+            place and seed.
 
     Raises:
         NameLookupError: if there is no such control.
@@ -37,48 +48,62 @@ class DepthLab(Lab):
     >>> lab
     <DepthLab: 20 layers, ReLU, Xavier, no skip, norm none>
     >>> lab.place(1.0)
-    >>> lab.verdict[:34]
-    'You said × 1 a layer; it is × 0.70'
+    >>> "It is <b>× 0.7" in lab.verdict
+    True
     """
 
-    def __init__(self, **controls: Any) -> None:
+    def __init__(self, **begin: Any) -> None:
         known = [f.name for f in fields(Controls)]
-        for name in controls:
+        for name in begin:
             if name not in known:
                 raise NameLookupError(
                     f"DepthLab has no control {name!r}.", help=near(name, known)
                 )
-        self._start = Controls(**controls)
-        self.controls = _widgets(self._start)
-        self.guess = ipywidgets.BoundedFloatText(
-            1.0, min=0, max=100, step=0.05, description="× a layer"
-        )
-        self.guess.layout.width = "170px"
-        place = ipywidgets.Button(description="Place", icon="flag")
-        again = ipywidgets.Button(description="Hide again", icon="eye-slash")
-        draw = ipywidgets.Button(description="New draw", icon="random")
-        reset = ipywidgets.Button(description="Reset", icon="undo")
-        self.buttons = {b.description: b for b in (place, again, draw, reset)}
+        self._begun = Controls(**begin)
         self._placed: float | None = None
-        self._said, self._picture = ipywidgets.HTML(), ipywidgets.HTML()
-        shown = [w for name, w in self.controls.items() if name != "seed"]
+        self.set = _controls(self._begun)
+        self.guess = ipywidgets.BoundedFloatText(
+            1.0, min=0, max=100, step=0.05, description="a layer: ×"
+        )
+        self.guess.layout.width = "190px"
+        self.buttons = {
+            name: ipywidgets.Button(description=name, tooltip=tip)
+            for name, tip in (
+                ("Place", "Show the gradient beside the prediction"),
+                ("Hide again", "Hide the gradient and predict anew"),
+                ("New draw", "Draw other weights and inputs"),
+                ("Reset", "Begin again"),
+            )
+        }
+        self._text, self._picture = ipywidgets.HTML(), ipywidgets.HTML()
         bars = [
-            ipywidgets.Box(shown),
-            ipywidgets.Box([self.guess, *self.buttons.values()]),
+            [self.set[name] for name in names]
+            for names in (
+                ("depth", "scale", "width"),
+                ("activation", "init", "skip", "norm", "place"),
+            )
         ]
-        for bar in bars:
-            bar.add_class("bpl-controls")
-        words = ipywidgets.HTML(sentence(TRY))
-        super().__init__(*bars, self._said, self._picture, words)
-        self.shown = measure(self._start)
-        for widget in self.controls.values():
-            widget.observe(self._update, "value")
-        self.guess.observe(self._retyped, "value")
-        place.on_click(lambda _: self.place(self.guess.value))
-        again.on_click(lambda _: self.hide())
-        draw.on_click(lambda _: self._redraw())
-        reset.on_click(lambda _: self.reset())
-        self._draw()
+        boxes = [ipywidgets.Box(bar) for bar in bars]
+        boxes.append(ipywidgets.Box([self.guess, *self.buttons.values()]))
+        for box in boxes:
+            box.add_class("bpl-controls")
+        style = ipywidgets.HTML(f"<style>{css()}</style>", layout={"display": "none"})
+        hint = ipywidgets.HTML(f'<div class="bpl-graph bpl-try">{TRY}</div>')
+        super().__init__(style, Keys(), *boxes, self._text, self._picture, hint)
+        self._quiet = False
+        self._update()
+        for control in self.set.values():
+            control.observe(self._update, "value")
+        self.guess.observe(self._retype, "value")
+        self.buttons["Place"].on_click(lambda _: self.place(self.guess.value))
+        self.buttons["Hide again"].on_click(lambda _: self.hide())
+        self.buttons["New draw"].on_click(lambda _: self.draw())
+        self.buttons["Reset"].on_click(lambda _: self.reset())
+
+    @property
+    def controls(self) -> Controls:
+        """What is set now."""
+        return Controls(**{name: control.value for name, control in self.set.items()})
 
     @property
     def run(self) -> Trace:
@@ -87,14 +112,13 @@ class DepthLab(Lab):
 
     @property
     def verdict(self) -> str:
-        """How far off the prediction is, in plain words."""
-        return said(self.shown, self._placed)
+        """How far off the prediction is, in plain sentences."""
+        return says(self.shown, self._placed)
 
     def place(self, factor: float) -> None:
         """Predict what a layer multiplies the gradient by; then the gradient shows."""
         self._placed = float(factor)
-        if self.guess.value != self._placed:
-            self.guess.value = self._placed
+        self.guess.value = self._placed
         self._draw()
 
     def hide(self) -> None:
@@ -102,12 +126,18 @@ class DepthLab(Lab):
         self._placed = None
         self._draw()
 
+    def draw(self) -> None:
+        """Draw other weights and inputs."""
+        self.set["seed"].value += 1
+
     def reset(self) -> None:
-        """Begin again as the lab began."""
+        """Begin again as the lab began, without a prediction."""
         self._placed = None
-        with self.hold_trait_notifications():
-            self._set(self._start)
+        self._quiet = True
         self.guess.value = 1.0
+        for name, control in self.set.items():
+            control.value = getattr(self._begun, name)
+        self._quiet = False
         self._update()
 
     def picture(self) -> str:
@@ -119,61 +149,53 @@ class DepthLab(Lab):
         norm = c.norm if c.norm == "none" else f"{c.norm} {c.place}"
         return f"{c.depth} layers, {c.activation}, {c.init}, {c.skip}, norm {norm}"
 
-    def _set(self, controls: Controls) -> None:
-        self._waiting = True
-        for name, widget in self.controls.items():
-            widget.value = getattr(controls, name)
-        self._waiting = False
-
-    def _redraw(self) -> None:
-        self.controls["seed"].value += 1
-
-    def _retyped(self, change: Any) -> None:
-        if self._placed is not None:
+    def _retype(self, change: Any) -> None:
+        if self._placed is not None and change["new"] != self._placed:
             self.place(change["new"])
 
     def _update(self, _: Any = None) -> None:
-        if self._waiting:
+        if self._quiet:
             return
         with self.reported():
-            self.shown = measure(
-                Controls(**{name: w.value for name, w in self.controls.items()})
-            )
+            self.set["place"].disabled = self.set["norm"].value == "none"
+            self.shown = measure(self.controls)
         self._draw()
 
     def _draw(self) -> None:
         with self.reported():
+            text = self.verdict
+            self._text.value = (
+                f'<div class="bpl-graph bpl-says-so" role="status">{text}</div>'
+            )
             self._picture.value = render(self.shown, self._placed)
-            self._said.value = sentence(self.verdict)
-
-    _waiting = False
 
 
-def _widgets(start: Controls) -> dict[str, Any]:
-    """One control for each field of ``Controls``, in reading order."""
-    choice = {
-        "activation": list(ACTIVATIONS),
-        "init": list(INITS),
-        "skip": list(SKIPS),
-        "norm": list(NORMS),
-        "place": list(PLACES),
-    }
-    words = {"init": "weights", "place": "norm stands", "scale": "weights ×"}
-    made: dict[str, Any] = {
-        "depth": ipywidgets.IntSlider(start.depth, min=1, max=100, description="depth"),
+def _controls(begun: Controls) -> dict[str, Any]:
+    """One control for each field of ``Controls``."""
+    wide = {"style": {"description_width": "80px"}}
+    controls: dict[str, Any] = {
+        "depth": ipywidgets.IntSlider(
+            begun.depth, 1, 100, description="depth", **wide
+        ),
         "width": ipywidgets.SelectionSlider(
-            options=_WIDTHS, value=start.width, description="width"
+            options=WIDTHS, value=begun.width, description="width", **wide
         ),
         "scale": ipywidgets.FloatSlider(
-            start.scale, min=0.5, max=2, step=0.05, description=words["scale"]
+            begun.scale, min=0.5, max=2, step=0.05, description="weights ×", **wide
         ),
-        "seed": ipywidgets.IntText(start.seed),
-    }
-    for name, options in choice.items():
-        made[name] = ipywidgets.Dropdown(
-            options=options,
-            value=getattr(start, name),
-            description=words.get(name, name),
+        "seed": ipywidgets.IntText(begun.seed),
+    }  # fmt: skip
+    for name, words, pixels, choices in (
+        ("activation", "activation", 210, ACTIVATIONS),
+        ("init", "weights", 215, INITS),
+        ("skip", "skip", 220, SKIPS),
+        ("norm", "norm", 175, NORMS),
+        ("place", "norm stands", 165, PLACES),
+    ):
+        controls[name] = ipywidgets.Dropdown(
+            options=tuple(choices),
+            value=getattr(begun, name),
+            description=words,
+            layout={"width": f"{pixels}px"},
         )
-        made[name].layout.width = "220px"
-    return {f.name: made[f.name] for f in fields(Controls)}
+    return controls

@@ -1,6 +1,6 @@
 r"""A random deep net, run once and recorded: what DepthLab measures and expects.
 
-A layer is a branch ``a * (W phi(z) + b)``, with the bypass ``z + ...`` around it or not;
+A layer is a branch ``a * (W phi(z) + b)``, with the bypass ``z + ...`` or without it;
 a norm stands before the nonlinearity ("pre") or after the sum ("post"). The backward
 pass begins with N(0, 1) at the last layer. Pure: controls in, numbers out.
 """
@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import meanfield, ops
 from ..nn import init
-from ..tape import scope
+from ..sockets import scope
 from ..tensor import tensor
 from ..trace import Trace, record
 
@@ -28,9 +28,10 @@ INITS = ("He", "Xavier", "uniform 1/√n", "orthogonal", "edge of chaos")
 SKIPS = ("no skip", "branch × 1", "branch × 1/√L", "branch × 0")
 NORMS = ("none", "batch", "layer", "RMS")
 PLACES = ("pre", "post")
+WIDTHS = (8, 16, 32, 64, 128)
 FLAT = 0.05  # a slope below this share of the steepest one is called flat
 EPS = 1e-10  # so small that the theory may leave it out
-_WORK = 3.0e5  # depth * batch * width up to which a slider stays quick
+_WORK = 2.0e5  # depth * batch * width up to which a slider stays quick
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,12 @@ class Depth:
         return np.asarray(self.run[self._inner[layer - 1]].value)
 
     @property
+    def factor_expected(self) -> float:
+        """The geometric mean of sqrt(chi): what theory says of ``factor``."""
+        with np.errstate(divide="ignore"):
+            return float(np.exp(np.mean(np.log(self.chi)) / 2))
+
+    @property
     def factor(self) -> float:
         """What the gradient is multiplied by in a layer on its way back, on average.
 
@@ -174,8 +181,7 @@ def expected(c: Controls) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         (L,) root mean squares of the layers' outputs; (L - 1,) the factor chi of the
         squared gradient from layer l + 1 to l; (L,) the branch's share of that factor.
     """
-    phi, (weight, bias) = ACTIVATIONS[c.activation], c.variances
-    weight, bias = c.branch**2 * weight, c.branch**2 * bias
+    weight, bias = (c.branch**2 * variance for variance in c.variances)
     q = v = 1.0  # mean square; variance over the batch
     values, chi, share = [], [], []
     for _ in range(c.depth):
@@ -251,24 +257,30 @@ def _normed(z: Any, norm: str) -> Any:
 
 
 def _drawn(c: Controls) -> tuple[Any, Any, np.ndarray, np.ndarray]:
-    """(L, n, n) weights, (L, n) biases or None, the batch, and the last gradient."""
+    """L weights (n, n), L biases (n,) or None, the batch, and the last gradient."""
     weight, bias = c.variances
-    units = _units(c.init, c.width, c.depth, c.seed)
+    size = sqrt(weight)
+    units = (_unit(c.init, c.width, k, c.seed) for k in range(c.depth))
     rng = np.random.default_rng(c.seed)
     x, g = rng.normal(size=(2, c.batch, c.width))
-    biases = sqrt(bias) * rng.normal(size=(c.depth, c.width)) if bias else None
-    return units * sqrt(weight), biases, x, g
+    biases = None
+    if bias:
+        rows = sqrt(bias) * rng.normal(size=(c.depth, c.width))
+        biases = [tensor(row, name=f"b{k + 1}") for k, row in enumerate(rows)]
+    # Named, so that the recorder need not look for their names.
+    weights = [tensor(size * u, name=f"W{k + 1}") for k, u in enumerate(units)]
+    return weights, biases, x, g
 
 
-@lru_cache(maxsize=4)
-def _units(init_: str, n: int, depth: int, seed: int) -> np.ndarray:
-    """Weights with sw^2 = 1, kept: a slider mostly moves something else."""
-    rng = np.random.default_rng((seed, n))
+@lru_cache(maxsize=400)
+def _unit(init_: str, n: int, layer: int, seed: int) -> np.ndarray:
+    """A layer's weights with sw^2 = 1, kept: a slider mostly moves something else."""
+    rng = np.random.default_rng((seed, n, layer))
     if init_ == "orthogonal":
-        return np.array([init.orthogonal((n, n), rng) for _ in range(depth)])
+        return init.orthogonal((n, n), rng)
     if init_ == "uniform 1/√n":
-        return rng.uniform(-1, 1, size=(depth, n, n)) * sqrt(3 / n)
-    return rng.standard_normal((depth, n, n)) / sqrt(n)
+        return rng.uniform(-1, 1, size=(n, n)) * sqrt(3 / n)
+    return rng.standard_normal((n, n)) / sqrt(n)
 
 
 @lru_cache

@@ -1,19 +1,16 @@
 """The picture of DepthLab: sizes, gains, flat shares, paths and histograms by layer."""
 
-from collections.abc import Sequence
-from math import isfinite
+from math import floor, isfinite, log10
 
 import numpy as np
 
 from .depth_net import ACTIVATIONS, Depth
-from .drawing import STATIC, opening
 from .numerals import number
-from .panel import Panel, decades, histogram, text
+from .panels import Panel, sheet
 
-WIDTH, HEIGHT = 940.0, 560.0
 WAITS = "waits for your prediction"
-_LEFT, _WIDE = 56.0, 520.0  # of the panels by layer
-_RIGHT, _NARROW = 660.0, 250.0  # of those beside them
+_WIDE, _HALF = 470.0, 122.0  # widths of plots
+_FEW = 40  # layers up to which each has a dot
 
 
 def render(d: Depth, guess: float | None, *, alone: bool = False) -> str:
@@ -25,198 +22,197 @@ def render(d: Depth, guess: float | None, *, alone: bool = False) -> str:
             said; None if nothing was said yet.
         alone: carry the style, for a page without the widget.
     """
-    css = STATIC.joinpath("graph.css").read_text("utf-8") if alone else ""
-    label = f"{len(d.values)} layers: sizes of values and gradients on a log scale"
-    parts = [
-        opening(WIDTH, HEIGHT, "img", label, " bpl-plot"),
-        f"<style>{css}</style>" if alone else "",
-        '<rect class="bpl-paper" width="100%" height="100%"/>',
-        _sizes(d, guess),
-        _gains(d, guess),
-        _flat(d),
-        _paths(d, guess),
-        _spreads(d, guess),
-        "</svg>",
+    n = len(d.values)
+    rows = [
+        [_sizes(d, guess), _paths(d, guess)],
+        [_gains(d, guess), *_spreads(d, 1, guess)],
+        [_flat(d), *_spreads(d, n, guess)],
     ]
-    return "".join(parts)
+    label = f"{n} layers: sizes of values and gradients, gains, flat shares, paths"
+    return sheet(rows, label, alone=alone)
 
 
-def said(d: Depth, guess: float | None) -> str:
-    """Compare a prediction with what came out, in plain sentences.
+def says(d: Depth, guess: float | None) -> str:
+    """Compare a prediction with what came out, in plain sentences, as HTML.
 
     >>> from .depth_net import Controls, measure
-    >>> said(measure(Controls(depth=1)), 0.5)
-    'One layer only: no layer hands its gradient on. Take a greater depth.'
+    >>> says(measure(Controls(depth=1)), 0.5)
+    'One layer alone hands no gradient on to another. Take a greater depth.'
     """
-    if guess is None:
-        return (
-            "Your turn: by what does one layer multiply the gradient on its way back? "
-            "Type a number and press `Place`: 1 is neither more nor less, "
-            "0.5 is half."
-        )
     steps = len(d.grads) - 1
     if not steps:
-        return "One layer only: no layer hands its gradient on. Take a greater depth."
-    theory = _mean_factor(d)
+        return "One layer alone hands no gradient on to another. Take a greater depth."
+    if guess is None:
+        return (
+            "<b>Your turn.</b> By what does one layer multiply the gradient on its way "
+            "back? 1 keeps its size, 0.5 halves it. Type a number and press "
+            "<b>Place</b>."
+        )
+    head = f"You said <b>× {number(guess)}</b> a layer. "
     if not isfinite(d.factor) or d.factor == 0:
-        return f"You said × {number(guess)}. No finite gradient comes back to layer 1."
-    off = abs(steps * np.log10(d.factor / guess)) if guess > 0 else float("inf")
+        return head + "No finite gradient comes back to layer 1."
+    whole = steps * log10(d.factor)
     return (
-        f"You said × {number(guess)} a layer; it is × {number(d.factor)} "
-        f"(theory: × {number(theory)}). Over {steps} steps that makes "
-        f"× {number(d.factor**steps, 2)}: {_far(off)}"
+        f"{head}It is <b>× {number(d.factor)}</b>; theory of very wide nets says "
+        f"√χ = {number(d.factor_expected)}. Over {steps} steps back that makes "
+        f"× {_power(whole)}. {_off(whole, steps, guess)}"
     )
 
 
-def _far(decades_: float) -> str:
-    if decades_ <= np.log10(2):
-        return "your prediction holds within a factor of 2."
-    if not isfinite(decades_):
-        return "a factor of 0 leaves nothing."
-    factor = number(10**decades_, 2) if decades_ < 300 else f"10^{decades_:.0f}"
-    return f"your prediction is off by a factor of {factor}."
+def _off(whole: float, steps: int, guess: float) -> str:
+    if guess == 0:
+        return "A factor of 0 would leave nothing."
+    off = abs(whole - steps * log10(guess))
+    if off <= log10(2):
+        return "Your prediction holds, within a factor of 2."
+    return f"Your prediction is off by a factor of {_power(off)}."
 
 
-def _mean_factor(d: Depth) -> float:
-    """Geometric mean of sqrt(chi)."""
-    with np.errstate(divide="ignore"):
-        return float(np.exp(np.mean(np.log(d.chi)) / 2)) if len(d.chi) else 1.0
+def _power(decades: float) -> str:
+    """Write 10 to a power, however large."""
+    if abs(decades) < 4:
+        return number(10**decades, 2)
+    return f"10<sup>{decades:.0f}</sup>".replace("-", "−")
 
 
 def _layers(d: Depth) -> np.ndarray:
     return np.arange(1, len(d.values) + 1)
 
 
-def _across(n: int) -> tuple[float, float]:
-    return (1.0, float(n)) if n > 1 else (0.0, 2.0)
-
-
-def _sizes(d: Depth, guess: float | None) -> str:
+def _ends(d: Depth) -> tuple[float, float]:
     n = len(d.values)
-    x = _layers(d)
-    lines: list[tuple[Sequence[float], str, str, str]] = [
-        (d.values_expected.tolist(), "forth expected", "values, theory", ""),
-        (d.values.tolist(), "forth", "values", "o"),
-    ]
-    key = [("forth", "values", "o"), ("forth expected", "theory", "")]
+    return (1.0, float(n)) if n > 1 else (0.5, 1.5)
+
+
+def _sizes(d: Depth, guess: float | None) -> Panel:
+    x, few = _layers(d), len(d.values) <= _FEW
+    lines = [d.values, d.values_expected]
     if guess is not None:
-        mine = d.grads[-1] * np.power(float(guess), np.arange(n)[::-1])
-        lines += [
-            (d.grads_expected.tolist(), "back expected", "gradients, theory", ""),
-            (mine.tolist(), "guess", f"you said × {number(guess)}", ""),
-            (d.grads.tolist(), "back", "gradients", "d"),
-        ]
-        key += [
-            ("back", "gradients", "d"),
-            ("back expected", "theory", ""),
-            ("guess", f"you said × {number(guess)}", ""),
-        ]
-    ends = decades(*(line for line, kind, *_ in lines if kind != "guess"))
-    panel = Panel(_LEFT, 58, _WIDE, 200, _across(n), ends, log=True)
-    parts = [panel.frame("root mean square at the end of each layer")]
-    parts += [panel.line(x, line, kind, label, m) for line, kind, label, m in lines]
+        lines += [d.grads, d.grads_expected]
+    panel = Panel(
+        "How large values and gradients are",
+        _ends(d),
+        _decades(np.concatenate(lines)),
+        size=(_WIDE, 190.0),
+        log=(False, True),
+        labels=("layer", "root mean square"),
+    )
+    panel.line(x, d.values_expected, "forth expected")
+    panel.line(x, d.values, "forth", "values", marks=few)
     if guess is None:
-        middle = _LEFT + _WIDE / 2
-        parts.append(text(middle, 80, f"the gradient {WAITS}", "middle", "op"))
-    return "".join(parts) + _key(key)
+        panel.words(*_corner(panel), f"the gradient {WAITS}")
+        return panel
+    mine = d.grads[-1] * np.power(float(guess), x[::-1] - 1.0)
+    panel.line(x, d.grads_expected, "back expected", "dots: theory")
+    panel.line(x, mine, "ink guess", f"you said × {number(guess)}")
+    panel.line(x, d.grads, "back", "gradients", marks=few)
+    return panel
 
 
-def _key(entries: Sequence[tuple[str, str, str]]) -> str:
-    parts, left = [], _LEFT
-    for kind, label, mark in entries:
-        at = Panel(left, 10, 30, 16, (0, 2), (0, 2))
-        parts.append(at.line((0, 1, 2), (1, 1, 1), kind, label))
-        if mark:
-            parts.append(at.line((1,), (1,), kind, label, mark))
-        parts.append(text(left + 36, 22, label))
-        left += 58 + 6.4 * len(label)
-    return "".join(parts)
-
-
-def _gains(d: Depth, guess: float | None) -> str:
+def _gains(d: Depth, guess: float | None) -> Panel:
     n = len(d.values)
-    title = "gain: gradient that leaves a layer / gradient that came (dots: √χ)"
-    x = _layers(d)[1:]
-    if guess is None or n < 2:
-        panel = Panel(_LEFT, 306, _WIDE, 80, _across(n), (0.0, 2.0))
-        words = WAITS if guess is None else "one layer hands nothing on"
-        middle = _LEFT + _WIDE / 2
-        return panel.frame(title) + text(middle, 350, words, "middle", "op")
-    gains = np.where(np.isfinite(d.gains), d.gains, np.nan)
     theory = np.sqrt(d.chi)
-    high = max(1.5, 1.1 * float(np.nanmax([*gains, *theory], initial=0.0)))
-    panel = Panel(_LEFT, 306, _WIDE, 80, _across(n), (0.0, high))
-    return (
-        panel.frame(title)
-        + panel.level(1.0)
-        + panel.line(x, theory.tolist(), "back expected", "√χ")
-        + panel.line(x, gains.tolist(), "back", "gain of layer", "d")
-        + panel.line(_across(n), (guess, guess), "guess", "you said")
+    known = [v for v in (*d.gains, *theory) if isfinite(v)]
+    high = max(1.5, 1.1 * max(known, default=0.0)) if guess is not None else 2.0
+    panel = Panel(
+        "Gain of each layer",
+        _ends(d),
+        (0.0, high),
+        size=(_WIDE, 84.0),
+        labels=("layer", "gradient that leaves / that came"),
     )
+    panel.level(1.0)
+    if guess is None:
+        panel.words(*_corner(panel), WAITS)
+        return panel
+    x = np.arange(2, n + 1)
+    panel.line(x, theory, "back expected", "theory √χ")
+    panel.line(_ends(d), (guess, guess), "ink guess")
+    panel.line(x, d.gains, "back", "measured", marks=n <= _FEW)
+    return panel
 
 
-def _flat(d: Depth) -> str:
-    panel = Panel(_LEFT, 434, _WIDE, 80, _across(len(d.values)), (0.0, 1.0))
-    x = _layers(d)
-    return (
-        panel.frame(
-            "share of flat slopes (line), of units dead for all samples (dots)", "layer"
-        )
-        + panel.line(x, d.flat.tolist(), "forth", "flat share of layer", "o")
-        + panel.line(x, d.dead.tolist(), "guess", "dead share of layer")
+def _flat(d: Depth) -> Panel:
+    few = len(d.values) <= _FEW
+    panel = Panel(
+        "Flat slopes, dead units",
+        _ends(d),
+        (0.0, 1.0),
+        size=(_WIDE, 84.0),
+        labels=("layer", "share"),
     )
+    panel.line(_layers(d), d.flat, "forth", "slope under 5 %", marks=few)
+    panel.line(_layers(d), d.dead, "ink guess", "unit dead for all samples", marks=few)
+    return panel
 
 
-def _paths(d: Depth, guess: float | None) -> str:
+def _paths(d: Depth, guess: float | None) -> Panel:
     n = len(d.lengths) - 1
-    seen = guess is not None
-    shown = [d.lengths, d.carried] if seen else [d.lengths]
-    some = np.flatnonzero(sum(shown) > 1e-4)
-    low, high = max(int(some[0]) - 1, 0), min(int(some[-1]) + 1, n)
-    most = float(max(s.max() for s in shown))
-    ends = (low - 0.5, high + 0.5)
-    panel = Panel(_RIGHT, 58, _NARROW, 110, ends, (0.0, most))
-    xs = list(range(low, high + 1))
-    middle = int(np.argmax(np.cumsum(d.lengths) >= 0.5))
-    words = [f"{_count(d)}, median length {middle}"]
-    parts = [
-        panel.frame("paths by their number of branches"),
-        panel.area(xs, d.lengths[low : high + 1].tolist(), "bars"),
-    ]
-    if seen:
-        carried = d.carried[low : high + 1].tolist()
-        parts.append(panel.line(xs, carried, "back", "share of the squared gradient"))
-        words.append("dashed: their share of the squared gradient")
-    parts += [text(_RIGHT, panel.bottom + 30 + 15 * k, w) for k, w in enumerate(words)]
-    return "".join(parts)
+    shown = [d.lengths] if guess is None else [d.lengths, d.carried]
+    some = np.flatnonzero(np.max(shown, axis=0) > 1e-4)
+    low, high = max(int(some[0]) - 2, -1), int(some[-1]) + 2
+    panel = Panel(
+        _count(d),
+        (low, high),
+        (0.0, 1.05 * float(np.max(shown))),
+        size=(2 * _HALF + 64, 190.0),
+        labels=("branches on the path", ""),
+    )
+    x = np.arange(n + 1)
+    panel.stems(x, d.lengths, "forth", "share of paths")
+    if guess is not None:
+        carried = np.where(d.carried > 1e-5, d.carried, np.nan)
+        panel.line(x, carried, "back", "share of gradient²", marks=True)
+    return panel
 
 
 def _count(d: Depth) -> str:
     n = len(d.lengths) - 1
     if not d.controls.bypass:
-        return "1 path"
-    return f"{2**n} paths" if n < 14 else f"2^{n} ≈ {number(2.0**n, 2)} paths"
+        return "One path"
+    return f"{2**n:,} paths".replace(",", " ") if n < 20 else f"2^{n} paths"
 
 
-def _spreads(d: Depth, guess: float | None) -> str:
-    """Histograms at a few layers: what the nonlinearity puts out, and gradients."""
-    n, phi = len(d.values), ACTIVATIONS[d.controls.activation]
-    picked = sorted({1, round(1 + (n - 1) / 3), round(1 + 2 * (n - 1) / 3), n})
-    left, right, top = _RIGHT + 24, _RIGHT + 156, 262.0
-    parts = [
-        text(left, top - 22, "after φ", kind="op"),
-        text(right, top - 22, "gradients", kind="op"),
-    ]
+def _spreads(d: Depth, layer: int, guess: float | None) -> list[Panel]:
+    """Histograms: what the nonlinearity of a layer puts out, and its gradients."""
+    phi = ACTIVATIONS[d.controls.activation]
+    after = _histogram(f"After φ, layer {layer}", phi(d.inner(layer)), "forth")
     if guess is None:
-        parts.append(text(right, top + 12, "wait for you"))
-    for row, layer in enumerate(picked):
-        y = top + 66 * row
-        parts.append(text(left - 10, y + 34, f"{layer}", "end"))
-        parts.append(
-            histogram(left, y - 8, 76, 42, np.asarray(phi(d.inner(layer))), "bars")
-        )
-        if guess is not None:
-            grad = d.run[f"z{layer}"].grad
-            if grad is not None:
-                parts.append(histogram(right, y - 8, 76, 42, grad, "bars grad"))
-    return "".join(parts)
+        back = _histogram(f"Gradients, {layer}", None, "back")
+        back.words(-3.6, 0.5, "waits for you")
+        return [after, back]
+    grad = d.run[f"z{layer}"].grad
+    return [after, _histogram(f"Gradients, {layer}", grad, "back")]
+
+
+def _histogram(title: str, a: np.ndarray | None, kind: str) -> Panel:
+    panel = Panel(title, (-4, 4), (0, 1), size=(_HALF, 84), labels=("× its rms", ""))
+    if a is None:
+        return panel
+    size = float(np.sqrt(np.mean(np.square(a))))
+    if not isfinite(size):
+        panel.words(-3.6, 0.5, "not finite")
+        return panel
+    share, edges = np.histogram(a / size if size else a, bins=25, range=(-4, 4))
+    middles = (edges[1:] + edges[:-1]) / 2
+    panel.stems(middles, share / max(share.max(), 1), kind)
+    return panel
+
+
+def _decades(numbers: np.ndarray) -> tuple[float, float]:
+    """Powers of ten around all finite numbers above 0."""
+    logs = np.log10(numbers[np.isfinite(numbers) & (numbers > 0)])
+    if not len(logs):
+        return 0.1, 10.0
+    low, high = floor(logs.min() + 1e-9), -floor(-logs.max() + 1e-9)
+    if high == low:
+        low, high = low - 1, high + 1
+    return 10.0**low, 10.0**high
+
+
+def _corner(panel: Panel) -> tuple[float, float]:
+    """A place near the lower left."""
+    (left, right), (low, high) = panel.ranges
+    x = left + 0.02 * (right - left)
+    y = low * (high / low) ** 0.1 if panel.log[1] else low + 0.15 * (high - low)
+    return x, y

@@ -17,7 +17,7 @@ from .numerals import number
 from .panels import Panel, css, sheet
 
 METHODS = ("SGD", "momentum", "RMSprop", "Adam")
-RATES = np.geomspace(1e-4, 10.0, 33)  # those whose end is shown beside one's own
+RATES = np.geomspace(1e-4, 10.0, 97)  # those whose end is shown beside one's own
 GONE = 1e3  # times the loss at the start: from here on the walk counts as diverged
 TRY = (
     "What to try: on the valley, raise the learning rate to 0.19, then to 0.21. Choose "
@@ -55,9 +55,9 @@ class Descent:
         surface: what it walks on.
         path: (steps + 1, 2) places.
         losses: (steps + 1,) heights.
-        ends: (33,) heights after the last step, for each of ``RATES``.
+        ends: (97,) heights after the last step, for each of ``RATES``.
         curvature: lambda_max, the largest curvature at the minimum.
-        limit: the critical learning rate there; None where the method has none so plain.
+        limit: the critical learning rate there; None where there is no plain one.
         left: the step at which it diverged, or None.
     """
 
@@ -168,7 +168,7 @@ class DescentLab(Lab):
         lr: learning rate, from 1e-4 to 10.
 
     >>> DescentLab("valley", lr=0.19)
-    <DescentLab: SGD on valley, lr 0.19, loss 17.4 → 0.000193>
+    <DescentLab: SGD on valley, lr 0.19, loss 17.4 → 3.63e−5>
     """
 
     def __init__(
@@ -200,9 +200,7 @@ class DescentLab(Lab):
             box.add_class("bpl-controls")
         style = ipywidgets.HTML(f"<style>{css()}</style>", layout={"display": "none"})
         hint = ipywidgets.HTML(f'<div class="bpl-graph bpl-try">{TRY}</div>')
-        super().__init__(
-            style, Keys(), bar, sliders, self._text, self._picture, hint
-        )
+        super().__init__(style, Keys(), bar, sliders, self._text, self._picture, hint)
         self._quiet = False
         self._restart()
         self.surface.observe(self._moved, "value")
@@ -297,7 +295,7 @@ def _map(descent: Descent) -> Panel:
     panel.line(u, v, "forth", "the walk", marks=True)
     panel.dots([surface.minimum[0]], [surface.minimum[1]], "ink", "")
     panel.words(*surface.minimum, "minimum")
-    panel.words(*descent.path[0], "start")
+    panel.words(float(u[0]), float(v[0]), "start")
     return panel
 
 

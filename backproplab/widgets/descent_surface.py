@@ -67,7 +67,7 @@ def surfaces() -> dict[str, Surface]:
 
 @lru_cache(maxsize=8)
 def contours(name: str) -> tuple[np.ndarray, ...]:
-    """Lines of equal height, each (n, 2), closer to each other near the lowest point."""
+    """Lines of equal height, each (n, 2), closer near the lowest point."""
     surface = surfaces()[name]
     u, v = np.meshgrid(np.linspace(*surface.x, 61), np.linspace(*surface.y, 61))
     z = surface.f(u, v)
@@ -97,7 +97,7 @@ def _slice() -> Surface:
     x, labels = moons(60, rng, noise=0.15)
     t = 2.0 * labels[:, None] - 1.0
     x = (x - x.mean(axis=0)) / x.std(axis=0)
-    first = nn.Linear(2, 6, rng=rng, dtype=np.float64)
+    first: Any = nn.Linear(2, 6, rng=rng, dtype=np.float64)
     last = nn.Linear(6, 1, rng=rng, dtype=np.float64)
     adam = optim.Adam([*first.parameters(), *last.parameters()], lr=0.05)
     for _ in range(150):
@@ -127,6 +127,7 @@ def _lowest(f: Callable[[Any, Any], Any], w: np.ndarray) -> np.ndarray:
     u, v = np.meshgrid(np.linspace(-4, 4, 81) + w[0], np.linspace(-4, 4, 81) + w[1])
     k = int(np.argmin(f(u, v)))
     at = np.array([u.flat[k], v.flat[k]])
+
     def loss(p: Any) -> Any:
         return f(p[0], p[1])
 

@@ -14,7 +14,7 @@ LEFT, RIGHT, TOP, BOTTOM = 50.0, 14.0, 44.0, 36.0  # around a plot
 
 
 class Panel:
-    """One plot. What is drawn outside its ranges is cut off; what is not finite, left out.
+    """One plot. What is outside its ranges is cut off; what is not finite, left out.
 
     Args:
         title: what it shows.
@@ -86,7 +86,8 @@ class Panel:
         self._add(
             kind,
             f'<path class="line" d="M{at:.1f},0V{self.size[1]:g}"/>'
-            f'<text class="label" {side} y="{14 + 15 * row}"{end}>{escape(text)}</text>',
+            f'<text class="label" {side} y="{14 + 15 * row}"{end}>'
+            f"{escape(text)}</text>",
             "",
         )
 
@@ -172,9 +173,7 @@ class Panel:
         return f'<path class="{kind}" d="{path}"/>'
 
 
-def sheet(
-    rows: Sequence[Sequence[Panel]], label: str, *, alone: bool = False
-) -> str:
+def sheet(rows: Sequence[Sequence[Panel]], label: str, *, alone: bool = False) -> str:
     """Put panels side by side, row below row.
 
     Args:
@@ -210,10 +209,15 @@ def ticks(low: float, high: float, log: bool, most: int) -> list[float]:
 
     >>> ticks(0.0, 10.0, False, 5), ticks(0.001, 10.0, True, 3)
     ([0.0, 2.0, 4.0, 6.0, 8.0, 10.0], [0.001, 0.1, 10.0])
+    >>> ticks(1.5, 40.0, True, 5)
+    [2.0, 5.0, 10.0, 20.0]
     """
     low, high = min(low, high), max(low, high)
     if log:
         first, last = round(log10(low) + 0.499), floor(log10(high) + 1e-9)
+        if last - first < 2:
+            near = [m * 10.0**k for k in range(first - 1, last + 1) for m in (1, 2, 5)]
+            return [v for v in near if low * 0.999 <= v <= high * 1.001]
         every = max(1, -(-(last - first + 1) // most))
         return [10.0**power for power in range(first, last + 1, every)]
     rough = (high - low) / most

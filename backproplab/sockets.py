@@ -1,0 +1,142 @@
+"""The sockets of the tape: who listens, under which scope, and whether records are left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+if TYPE_CHECKING:
+    from .primitive import Primitive
+
+
+class Plug:
+    """Something that listens to the tape; override what you need.
+
+    ``enter`` and ``leave`` are the scope socket, ``before`` and ``after`` the intercept
+    socket, ``edge`` and ``arrive`` the edge socket.
+
+    ``replay`` says whether a checkpoint that computes again must let it listen again: a
+    plug that changes values (autocast) must, one that only watches must not.
+    """
+
+    replay: ClassVar[bool] = False
+
+    def enter(self, path: str, owner: Any) -> None:
+        """Begin a scope: ``path`` is dotted and whole, ``owner`` the module or None."""
+
+    def leave(self, path: str, output: Any) -> None:
+        """End the innermost scope, which returns ``output`` (None if it raised)."""
+
+    def before(
+        self, op: "Primitive", inputs: tuple[Any, ...], static: dict[str, Any]
+    ) -> Any:
+        """Return the inputs that ``op`` is to see."""
+        return inputs
+
+    def after(self, node: Any, inputs: tuple[Any, ...], static: dict[str, Any]) -> Any:
+        """Return the output that the caller is to see."""
+        return node
+
+    def edge(self, node: Any, k: int, c: Any) -> Any:
+        """Return what ``node`` is to contribute to its input ``k``."""
+        return c
+
+    def arrive(self, node: Any, g: Any) -> None:
+        """See the whole gradient of ``node``, all contributions added, hooks run."""
+
+
+class Mode(NamedTuple):
+    """Whether operations leave a record, and who listens."""
+
+    grad: bool = True
+    plugs: tuple[Plug, ...] = ()
+
+
+idle = Mode()
+mode: ContextVar[Mode] = ContextVar("backproplab.mode", default=idle)
+path_now: ContextVar[str] = ContextVar("backproplab.scope", default="")
+
+
+@contextmanager
+def plugged(plug: Plug) -> Iterator[Plug]:
+    """Let ``plug`` listen within a ``with`` block."""
+    now = mode.get()
+    token = mode.set(Mode(now.grad, (*now.plugs, plug)))
+    try:
+        yield plug
+    finally:
+        mode.reset(token)
+
+
+@contextmanager
+def scope(
+    name: str, owner: Any = None, *, within: str | None = None
+) -> Iterator[list[Any]]:
+    """Name the operations of a ``with`` block, ``outer.inner`` where blocks nest.
+
+    Args:
+        name: what the block is called; an empty name adds nothing to the path.
+        owner: the module that it belongs to, for those who listen.
+        within: the path to nest in, where it is not the innermost scope.
+
+    Yields:
+        a list: what the block puts in it is the output that ``leave`` reports.
+    """
+    path = ".".join(filter(None, (path_now.get() if within is None else within, name)))
+    plugs, outputs = mode.get().plugs, []  # type: tuple[Plug, ...], list[Any]
+    token = path_now.set(path)
+    for plug in plugs:
+        plug.enter(path, owner)
+    try:
+        yield outputs
+    finally:
+        path_now.reset(token)
+        for plug in plugs:
+            plug.leave(path, outputs[0] if outputs else None)
+
+
+def current_scope() -> str:
+    """Return the dotted path of the innermost scope, empty at the top."""
+    return path_now.get()
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Leave no record within a ``with`` block (or a decorated function).
+
+    >>> import backproplab as bp
+    >>> x = bp.tensor(2.0, requires_grad=True)
+    >>> with bp.no_grad():
+    ...     (x * x).requires_grad
+    False
+    """
+    with _recording(False):
+        yield
+
+
+@contextmanager
+def enable_grad() -> Iterator[None]:
+    """Leave records again, within a ``no_grad`` block."""
+    with _recording(True):
+        yield
+
+
+def is_grad_enabled() -> bool:
+    """Say whether operations leave a record here."""
+    return mode.get().grad
+
+
+def current_plugs() -> tuple[Plug, ...]:
+    """List the plugs that listen here, outermost first."""
+    return mode.get().plugs
+
+
+@contextmanager
+def _recording(on: bool) -> Iterator[None]:
+    token = mode.set(Mode(on, mode.get().plugs))
+    try:
+        yield
+    finally:
+        mode.reset(token)

@@ -1,0 +1,122 @@
+from statistics import median
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+CELLS = [
+    "import backproplab as bp",
+    "norm = bp.widgets.BatchNormLab()\nnorm",
+    "descent = bp.widgets.DescentLab()\ndescent",
+]
+NORM, DESCENT = 1, 2
+SLIDERS = [
+    *((NORM, name) for name in ("batch size", "γ", "β", "input shift", "input scale")),
+    *((DESCENT, name) for name in ("learning rate", "steps", "start u", "start v")),
+]
+
+
+@pytest.fixture(scope="module")
+def page(serve):
+    page = serve({"labs.ipynb": CELLS}).open("labs.ipynb", width=1280, height=1600)
+    page.run_all()
+    page.output(NORM).locator(".bpl-panels").wait_for()
+    page.output(DESCENT).locator(".bpl-panels").wait_for()
+    yield page
+    assert [] == page.errors()
+    page.close()
+
+
+@pytest.fixture(autouse=True)
+def at_start(page):
+    for cell in (NORM, DESCENT):
+        page.output(cell).get_by_role("button", name="Reset").click()
+    page.tab.wait_for_timeout(400)
+
+
+def press(page, lab, name, key):
+    """Milliseconds from a key on a slider to the next frame with another picture."""
+    page.slide(name, "", lab)
+    page.tab.evaluate("(lab) => { window.lab = lab; }", lab.element_handle())
+    page.tab.evaluate(
+        """() => {
+          const picture = () => lab.querySelector(".bpl-panels").outerHTML;
+          const frame = () => new Promise((done) => requestAnimationFrame(done));
+          const before = picture();
+          window.took = new Promise((done) => addEventListener("keydown", async () => {
+            const start = performance.now();
+            while (picture() === before && performance.now() < start + 3e3)
+              await frame();
+            await frame();
+            done(performance.now() - start);
+          }, { capture: true, once: true }));
+        }"""
+    )
+    page.tab.keyboard.press(key)
+    return float(page.tab.evaluate("() => window.took"))
+
+
+@pytest.mark.parametrize(("cell", "name"), SLIDERS)
+def test_a_key_on_a_slider_reaches_the_picture_in_100_ms(page, cell, name):
+    lab = page.output(cell)
+
+    keys = ["ArrowRight", "ArrowLeft"] * 4
+    times = [press(page, lab, name, key) for key in keys]
+
+    print(f"{name}: median {median(times):.1f} ms of {[round(t) for t in times]}")
+    assert median(times) <= 100, times
+
+
+@pytest.mark.parametrize(
+    ("shown", "name"), [("running statistics", "momentum"), ("depth", "batch size")]
+)
+def test_the_slow_pictures_follow_the_keys_too(page, shown, name):
+    lab = page.output(NORM)
+    lab.get_by_role("button", name=shown).click()
+    page.tab.wait_for_timeout(500)
+
+    keys = ["ArrowRight", "ArrowRight", "ArrowLeft", "ArrowRight"] * 2
+    times = [press(page, lab, name, key) for key in keys]
+
+    print(f"{shown}, {name}: median {median(times):.1f} ms")
+    assert median(times) <= 100, times
+
+
+def test_a_batch_of_one_shows_what_the_layer_says(page):
+    lab = page.output(NORM)
+
+    page.slide("batch size", "Home", lab)
+
+    lab.get_by_text("in training each feature needs at least 2 values").wait_for()
+    page.screenshot("batch_norm_batch_of_one", lab)
+
+
+def test_past_the_critical_rate_the_walk_diverges(page):
+    lab = page.output(DESCENT)
+
+    page.slide("learning rate", "PageUp PageUp PageUp", lab)
+
+    lab.get_by_text("The walk diverges").wait_for()
+    page.screenshot("descent_diverged", lab)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_picture_in_both_themes_fits_the_window(page, theme):
+    page.theme(theme)
+    norm, descent = page.output(NORM), page.output(DESCENT)
+    for shown in ("one batch", "running statistics", "depth"):
+        norm.get_by_role("button", name=shown).click()
+        page.tab.wait_for_timeout(400)
+        page.screenshot(f"batch_norm_{shown.replace(' ', '_')}_{theme}", norm)
+    for method in ("momentum", "Adam", "SGD"):
+        descent.get_by_role("button", name=method, exact=True).click()
+        page.tab.wait_for_timeout(300)
+        page.screenshot(f"descent_{method}_{theme}", descent)
+
+    outside = page.tab.evaluate(
+        """() => [...document.querySelectorAll(".bpl-panels")].filter((part) =>
+          part.getBoundingClientRect().right >
+          part.closest(".jp-OutputArea").getBoundingClientRect().right + 1).length"""
+    )
+    page.theme("light")
+    assert 0 == outside
