@@ -187,6 +187,17 @@ def implements(*functions: Any) -> Callable[[Rule], Rule]:
 
 
 def _declarator(kind: str, rules: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    stray = [
+        r
+        for r in rules
+        if not (r is None or callable(r) or isinstance(r, (int, float)))
+    ]
+    if stray:
+        raise RuleError(
+            f"bp.{kind} declares an op from its rules, but got {type(stray[0]).__name__}.",
+            help="the ops themselves, linear among them, are in bp.ops.",
+        )
+
     def declare(value: Rule) -> Rule:
         op = _declare(kind, value, rules, **options)
         return _caller(op, value)

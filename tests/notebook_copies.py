@@ -75,10 +75,17 @@ def mistakes(name: str) -> Iterator[Mistake]:
                 yield Mistake(name, id, slip.code, slip.label, slip.where)
 
 
-def judged(notebook: Notebook) -> Iterator[tuple[str, Any]]:
-    """Run the code cells one after another; yield (cell id, its last value)."""
+def judged(notebook: Notebook, to_the_end: bool = True) -> Iterator[tuple[str, Any]]:
+    """Run the code cells one after another; yield (cell id, its last value).
+
+    Args:
+        notebook: what is run.
+        to_the_end: or else no further than the last cell that ends in a verdict.
+    """
     space: dict[str, Any] = {"__name__": "__main__"}
-    for cell in code_cells(notebook):
+    cells = code_cells(notebook)
+    judge = [i for i, c in enumerate(cells) if {"problem", "verdict"} & told(c).keys()]
+    for cell in cells if to_the_end else cells[: judge[-1] + 1]:
         tree = ast.parse("".join(cell["source"]))
         last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
         exec(compile(tree, cell["id"], "exec"), space)
@@ -127,6 +134,9 @@ def _filled(source: str, code: str) -> str:
         name, dots, _ = line.partition(" = ...")
         if dots and name == "answer":  # a whole answer: all its lines
             lines += code.splitlines()
+        elif dots:
+            filled = ast.unparse(by_name[name.strip()])
+            lines.append(name[: len(name) - len(name.lstrip())] + filled)
         else:
-            lines.append(ast.unparse(by_name[name]) if dots else line)
+            lines.append(line)
     return "\n".join(lines)

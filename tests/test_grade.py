@@ -328,7 +328,7 @@ def test_a_broken_link_is_blamed_once_and_what_follows_gets_credit() -> None:
     run = square_run()
     wrong = 9.0  # dloss/dh is 2 h = 18
 
-    report = check(run, {"w": 2 * 3.0 * wrong, "h": wrong, "loss": 1.0})
+    report = check(run, {"w": 2 * 3.0 * wrong, "h": wrong, "loss": 1.0}, explain=False)
 
     assert ("h",) == report.blamed
     assert ["loss", "h", "w"] == list(report)
@@ -342,13 +342,29 @@ def test_a_broken_link_is_blamed_once_and_what_follows_gets_credit() -> None:
 
 
 def test_a_second_independent_break_is_blamed_too() -> None:
-    report = check(square_run(), {"loss": 1.0, "h": 9.0, "w": 3.0 * 9.0})
+    answers = {"loss": 1.0, "h": 9.0, "w": 3.0 * 9.0}
+
+    report = check(square_run(), answers, explain=False)
 
     assert ("h", "w") == report.blamed
     assert (
         "Given your own values upstream, this step breaks. The number is not right."
         == report["w"].says
     )
+
+
+def test_a_broken_step_says_how_it_broke_and_where() -> None:
+    report = check(square_run(), {"h": 9.0, "w": 2 * 3.0 * 9.0})
+
+    assert "path-missing" == report["h"].label
+    assert ("loss", "h") == report["h"].where
+    assert None is report["w"].where
+
+
+def test_what_nothing_explains_stays_wrong() -> None:
+    report = check(square_run(), {"h": 17.123})
+
+    assert ("wrong", None) == (report["h"].label, report["h"].where)
 
 
 def test_a_step_that_is_right_in_absolute_terms_gets_credit() -> None:
@@ -636,7 +652,8 @@ def test_strict_raises_with_the_whole_report() -> None:
     with pytest.raises(GradeError) as caught:
         check(run, {"h": 1.0, "w": ...}, strict=True)
     assert """\
-✗ h: wrong. What comes in is right, but this step breaks. The number is not right.
+✗ h: local-factor-missing. Look at the link from loss back to h. The gradient that \
+comes into loss is passed on to h without the factor dloss/dh.
 … w: not-attempted. No answer yet: replace the `...`.
 0 of 2 steps are right; the broken link is h; still open: w.""" == str(caught.value)
 

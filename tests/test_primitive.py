@@ -257,9 +257,10 @@ def test_methods_follow_numpy():
 
 
 def test_an_unknown_attribute_of_a_tensor_raises_with_near_names():
-    message = "Tensor has no attribute reshap.\n  help: did you mean reshape or shape or repeat?"
-
-    assert said(AttributeError, lambda: leaf(1.0).reshap) == message
+    assert said(AttributeError, lambda: leaf(1.0).reshap) == (
+        "Tensor has no attribute reshap.\n"
+        "  help: did you mean reshape or shape or repeat?"
+    )
     assert getattr(leaf(1.0), "_repr_html_", None) is None
 
 
@@ -280,4 +281,15 @@ def test_a_leaf_is_copied_with_its_gradient_and_a_graph_is_not():
     assert said(GradError, lambda: copy.deepcopy((x * x).named("y"))) == (
         "copy: y is part of a graph; only leaves can be copied.\n"
         "  help: use `.detach()` for its values alone."
+    )
+
+
+def test_arrays_handed_to_a_declarator_are_told_where_the_ops_are():
+    x = bp.tensor([1.0], requires_grad=True)
+
+    with pytest.raises(RuleError) as caught:
+        bp.linear(x, x)
+    assert str(caught.value) == (
+        "bp.linear declares an op from its rules, but got Tensor.\n"
+        "  help: the ops themselves, linear among them, are in bp.ops."
     )

@@ -13,6 +13,7 @@ from . import (
     attention,
     batch_norm,
     chain,
+    depth,
     gate,
     init,
     loss,
@@ -63,6 +64,7 @@ _FIELDS = (
     sharing,
     attention,
     init,
+    depth,
     scaling,
     mlp,
 )

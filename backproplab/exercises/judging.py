@@ -94,7 +94,7 @@ def _judge(
     if problem.quantity == "value":
         verdicts = {**judge_values(problem, at, answers), **unread}
     else:
-        verdicts = dict(check(at.run, answers))
+        verdicts = dict(check(at.run, answers, explain=False))
         _follow_shapes(problem, at, answers, verdicts)
         verdicts |= unread
         wrong = [n for n, v in verdicts.items() if v.label in ("wrong", "shape")]

@@ -127,12 +127,12 @@ class Problem:
             return ""
         try:
             source = dedent(inspect.getsource(self.forward))
-            body = ast.parse(source).body[0]
+            first = next(iter(ast.parse(source).body), None)
         except (OSError, TypeError, SyntaxError):
             return ""
-        if not isinstance(body, ast.FunctionDef):
+        if not isinstance(first, ast.FunctionDef):
             return ""
-        lines = dedent("\n".join(source.splitlines()[body.body[0].lineno - 1 :]))
+        lines = dedent("\n".join(source.splitlines()[first.body[0].lineno - 1 :]))
         return "\n".join(s for s in lines.splitlines() if not s.startswith("return "))
 
     def __repr__(self) -> str:

@@ -2,8 +2,8 @@
 
 from .compare import compare
 from .diagnose import Diagnosis, diagnose
-from .follow import GradeError, check
-from .verdict import LABELS, Report, Verdict
+from .follow import check
+from .verdict import LABELS, GradeError, Report, Verdict
 
 __all__ = [
     "LABELS",

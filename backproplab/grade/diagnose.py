@@ -11,11 +11,11 @@ import numpy as np
 from ..errors import near
 from ..trace import Trace, replay
 from .compare import compare, take_in
-from .follow import GradeError
 from .pairs import pairs
 from .search import Search
 from .shapes import mended, unsummed
 from .telling import TELLING, VAGUE, Explanation
+from .verdict import GradeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

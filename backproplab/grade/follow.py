@@ -7,30 +7,35 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import BackpropError, near
+from ..errors import near
 from ..trace import replay
 from .compare import compare, take_in, tolerance
-from .verdict import Report, Verdict
+from .diagnose import diagnose
+from .verdict import GradeError, Report, Verdict
 
 if TYPE_CHECKING:
     from ..trace import Trace
 
 
-class GradeError(BackpropError, AssertionError):
-    """A wrong answer where ``strict=True`` asked for an exception."""
-
-
-def check(run: Trace, answers: Mapping[str, Any], *, strict: bool = False) -> Report:
+def check(
+    run: Trace,
+    answers: Mapping[str, Any],
+    *,
+    strict: bool = False,
+    explain: bool = True,
+) -> Report:
     """Grade a derivation node by node, blaming each broken link once.
 
     A step is right if it is right in absolute terms, or follows from the learner's own
     answers to the steps before it (closer to the loss). So a broken link is blamed
-    where it breaks, and what is built on it correctly gets credit.
+    where it breaks, and what is built on it correctly gets credit. A broken step's label
+    says how it broke, where ``diagnose`` finds that out; else it is ``wrong``.
 
     Args:
         run: a recorded run with a backward pass.
         answers: dL/d(value) by the value's name in the run; ``...`` for an open step.
         strict: raise instead of reporting, for tests.
+        explain: diagnose each broken step.
 
     Returns:
         a report in the order of the backward pass. Nothing a learner hands in raises.
@@ -61,7 +66,10 @@ def check(run: Trace, answers: Mapping[str, Any], *, strict: bool = False) -> Re
             says = _no_gradient(run, key) if key in run else _unknown(run, key)
             verdicts[str(key)] = Verdict("not-attempted", says, name=str(key))
     if asked:
-        verdicts = {**_Walk(run, asked, answers).verdicts, **verdicts}
+        found = _Walk(run, asked, answers).verdicts
+        if explain:
+            found = {n: _explained(run, v, n, answers) for n, v in found.items()}
+        verdicts = {**found, **verdicts}
     report = Report(verdicts)
     if strict and not report.ok:
         raise GradeError(str(report))
@@ -136,6 +144,19 @@ class _Walk:
             else "What comes in is right, but this step breaks."
         )
         return Verdict("wrong", f"{here} {absolute.says}", name=name)
+
+
+def _explained(
+    run: Trace, verdict: Verdict, name: str, answers: Mapping[Any, Any]
+) -> Verdict:
+    """Say how a step broke, given the learner's own values for the other steps."""
+    if verdict.label != "wrong":
+        return verdict
+    given = {n: got for n, got in answers.items() if n != name and got is not ...}
+    found = diagnose(run, name, answers[name], given=given, seconds=0.5)
+    if found.ok or found.label in ("unexplained", "not-attempted"):
+        return verdict
+    return Verdict(found.label, found.says, None, name, found.where)
 
 
 def _unknown(run: Trace, key: Any) -> str:

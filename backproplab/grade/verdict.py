@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
 
+from ..errors import BackpropError
+
 LABELS = (
     "correct", "rounding", "shape", "not-finite", "not-attempted", "transposed",
     "keepdims", "no-batch-sum", "mean-not-sum", "sum-not-mean", "path-missing",
@@ -11,6 +13,11 @@ LABELS = (
     "wrong-operand", "sign", "constant-factor", "statistics-constant", "wrong-node",
     "unexplained", "wrong",
 )  # fmt: skip
+
+
+class GradeError(BackpropError, AssertionError):
+    """A wrong answer where ``strict=True`` asked for an exception."""
+
 
 _MARKS = {"correct": "✓", "rounding": "✓", "not-attempted": "…"}
 _COLOURS = {"✓": "#009E73", "…": "#767676", "✗": "#D55E00"}  # Okabe-Ito, and a grey
@@ -25,12 +32,15 @@ class Verdict:
         says: a plain sentence; it never holds the right numbers.
         format: the number format that explains a ``rounding``.
         name: what was asked for.
+        where: the broken edge ``(output name, input name)``, or one node's name, where
+            a diagnosis found it.
     """
 
     label: str
     says: str
     format: str | None = None
     name: str = ""
+    where: tuple[str, str] | str | None = None
 
     @property
     def ok(self) -> bool:

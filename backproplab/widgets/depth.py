@@ -16,6 +16,7 @@ from .depth_net import (
     WIDTHS,
     Controls,
     measure,
+    recorded,
 )
 from .depth_picture import render, says
 from .keys import Keys
@@ -34,7 +35,7 @@ class DepthLab(Lab):
 
     The learner first says what a layer multiplies the gradient by, and places it; then
     the gradient appears beside the prediction and what mean-field theory expects.
-    ``lab.run`` is the recorded run that is shown, fit for ``bp.compare_runs``.
+    ``lab.run`` is the run that is shown, recorded, fit for ``bp.compare_runs``.
 
     Args:
         **begin: what to begin with, such as ``depth=50, activation="tanh"``: fields of
@@ -107,8 +108,8 @@ class DepthLab(Lab):
 
     @property
     def run(self) -> Trace:
-        """The recorded run that is shown; layer k is the scope ``layerk``."""
-        return self.shown.run
+        """The run that is shown, recorded; layer k is the scope ``layerk``."""
+        return recorded(self.shown.controls)
 
     @property
     def verdict(self) -> str:

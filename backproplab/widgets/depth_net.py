@@ -1,4 +1,4 @@
-r"""A random deep net, run once and recorded: what DepthLab measures and expects.
+r"""A random deep net, run once: what DepthLab measures and expects.
 
 A layer is a branch ``a * (W phi(z) + b)``, with the bypass ``z + ...`` or without it;
 a norm stands before the nonlinearity ("pre") or after the sum ("post"). The backward
@@ -15,7 +15,7 @@ import numpy as np
 from .. import meanfield, ops
 from ..nn import init
 from ..sockets import scope
-from ..tensor import tensor
+from ..tensor import Tensor, tensor
 from ..trace import Trace, record
 
 ACTIVATIONS: dict[str, Any] = {
@@ -89,7 +89,6 @@ class Depth:
 
     Attributes:
         controls: what was set.
-        run: the recorded run; layer k is the scope ``layerk``.
         values: (L,) root mean squares of the layers' outputs.
         grads: (L,) root mean squares of their gradients.
         values_expected: (L,) the same by mean-field theory.
@@ -100,10 +99,11 @@ class Depth:
         dead: (L,) share of units that are flat for the whole batch.
         lengths: (L + 1,) share of paths that pass through so many branches.
         carried: (L + 1,) share of the squared gradient that such paths carry.
+        inner: L arrays (batch, n), what goes into the nonlinearities.
+        outer: L tensors (batch, n), what the layers put out, with their gradients.
     """
 
     controls: Controls
-    run: Trace
     values: np.ndarray
     grads: np.ndarray
     values_expected: np.ndarray
@@ -114,11 +114,8 @@ class Depth:
     dead: np.ndarray
     lengths: np.ndarray
     carried: np.ndarray
-    _inner: tuple[str, ...]
-
-    def inner(self, layer: int) -> np.ndarray:
-        """What goes into the nonlinearity of a layer, counted from 1: (batch, n)."""
-        return np.asarray(self.run[self._inner[layer - 1]].value)
+    inner: tuple[np.ndarray, ...]
+    outer: tuple[Tensor, ...]
 
     @property
     def factor_expected(self) -> float:
@@ -146,20 +143,18 @@ def measure(c: Controls) -> Depth:
     >>> bool(0.7 < deep.factor < 1.4), deep.grads.shape
     (True, (20,))
     """
-    run, inner = _run(c)
-    outer = [run[name] for name in _ends(run)]
-    values = np.array([_rms(r.value) for r in outer])
-    grads = np.array([_rms(r.grad) for r in outer])
+    zs, inner = _run(c)
+    values = np.array([_rms(z.data) for z in zs])
+    grads = np.array([_rms(z.grad) for z in zs])
     with np.errstate(divide="ignore", invalid="ignore"):
         gains = grads[:-1] / grads[1:]
-    slopes = [_slope(c.activation, run[name].value) for name in inner]
+    slopes = [_slope(c.activation, h) for h in inner]
     steepest = 0.25 if c.activation == "sigmoid" else 1.0
     off = [s < FLAT * steepest for s in slopes]
     values_expected, chi, share = expected(c)
     back = np.sqrt(np.append(np.cumprod(chi[::-1])[::-1], 1.0))
     return Depth(
         controls=c,
-        run=run,
         values=values,
         grads=grads,
         values_expected=values_expected,
@@ -170,7 +165,8 @@ def measure(c: Controls) -> Depth:
         dead=np.array([o.all(axis=0).mean() for o in off]),
         lengths=lengths(np.full(c.depth, 0.5 if c.bypass else 1.0)),
         carried=lengths(share),
-        _inner=tuple(inner),
+        inner=tuple(inner),
+        outer=tuple(zs),
     )
 
 
@@ -218,33 +214,39 @@ def lengths(share: np.ndarray) -> np.ndarray:
     return out
 
 
-def _run(c: Controls) -> tuple[Trace, list[str]]:
-    """The recorded run, and the names of what goes into the nonlinearities."""
+def recorded(c: Controls) -> Trace:
+    """The same run once more, recorded; layer k is the scope ``layerk``.
+
+    >>> recorded(Controls(depth=2))["z2"].scope
+    'layer2'
+    """
+    with record() as run:
+        _run(c)
+    return run
+
+
+def _run(c: Controls) -> tuple[list[Tensor], list[np.ndarray]]:
+    """The layers' outputs with their gradients; what goes into the nonlinearities."""
     phi, norm = ACTIVATIONS[c.activation], c.norm != "none"
     weights, biases, x, g = _drawn(c)
-    inner = []
-    with record() as run, np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        z = tensor(x, requires_grad=True, name="x")
-        for k in range(c.depth):
-            with scope(f"layer{k + 1}"):
-                h = z
-                if norm and c.place == "pre":
-                    h = _normed(z, c.norm).named(f"n{k + 1}")
-                inner.append(f"n{k + 1}" if h is not z else f"z{k}" if k else "x")
-                out = phi(h) @ weights[k]
-                if biases is not None:
-                    out = out + biases[k]
-                if c.bypass:
-                    out = z + (out if c.branch == 1 else c.branch * out)
-                if norm and c.place == "post":
-                    out = _normed(out, c.norm)
-                z = out.named(f"z{k + 1}")
-        z.backward(g)
-    return run, inner
-
-
-def _ends(run: Trace) -> list[str]:
-    return [r.name for r in run if r.name[0] == "z" and r.name[1:].isdigit()]
+    inner, outer = [], []
+    z: Any = tensor(x, requires_grad=True, name="x")
+    for k in range(c.depth):
+        with scope(f"layer{k + 1}"):
+            h = _normed(z, c.norm) if norm and c.place == "pre" else z
+            inner.append(h.data)
+            out = phi(h) @ weights[k]
+            if biases is not None:
+                out = out + biases[k]
+            if c.bypass:
+                out = z + (out if c.branch == 1 else c.branch * out)
+            if norm and c.place == "post":
+                out = _normed(out, c.norm)
+            z = out.named(f"z{k + 1}")
+            z.retain_grad()
+        outer.append(z)
+    z.backward(g)
+    return outer, inner
 
 
 def _normed(z: Any, norm: str) -> Any:

@@ -176,12 +176,12 @@ def _count(d: Depth) -> str:
 def _spreads(d: Depth, layer: int, guess: float | None) -> list[Panel]:
     """Histograms: what the nonlinearity of a layer puts out, and its gradients."""
     phi = ACTIVATIONS[d.controls.activation]
-    after = _histogram(f"After φ, layer {layer}", phi(d.inner(layer)), "forth")
+    after = _histogram(f"After φ, layer {layer}", phi(d.inner[layer - 1]), "forth")
     if guess is None:
         back = _histogram(f"Gradients, {layer}", None, "back")
         back.words(-3.6, 0.5, "waits for you")
         return [after, back]
-    grad = d.run[f"z{layer}"].grad
+    grad = d.outer[layer - 1].grad
     return [after, _histogram(f"Gradients, {layer}", grad, "back")]
 
 
