@@ -94,7 +94,7 @@ class Primitive:
         return f"<{self.kind} op {self.name}{self.signature}>"
 
     def explain(self, values: Any, error: ValueError) -> Exception:
-        """Turn NumPy's complaint into ours: seen, required."""
+        """Turn NumPy's complaint into ours: seen, required, and what would fit."""
         if isinstance(error, BackpropError):
             return error
         names = (
@@ -107,7 +107,30 @@ class Primitive:
             if self.kind == "elementwise"
             else f"{error}."
         )
-        return ShapeError(f"{self.name}: {shape_words(names, values)}; {required}")
+        return ShapeError(
+            f"{self.name}: {shape_words(names, values)}; {required}",
+            help=self._what_fits(names, values),
+        )
+
+    def _what_fits(self, names: tuple[str, ...], values: Any) -> str:
+        column = [("[:, None]", lambda x: x[:, None], (1,))]
+        turned = [
+            (".T", lambda x: x.T, (2,)),
+            (".mT", lambda x: np.swapaxes(x, -1, -2), range(3, 99)),
+        ]
+        first = self.kind == "elementwise"
+        for words, change, ndims in column + turned if first else turned + column:
+            for k, (name, x) in enumerate(zip(names, values, strict=True)):
+                if np.ndim(x) not in ndims:
+                    continue
+                try:
+                    with np.errstate(all="ignore"):
+                        self.value(*values[:k], change(np.asarray(x)), *values[k + 1 :])
+                except Exception:  # it does not fit either
+                    continue
+                return f"`{name}{words}` would fit."
+        shapes = ", ".join(f"{name}.shape" for name in names)
+        return f"look at the shapes before this line: `print({shapes})`."
 
 
 def elementwise(

@@ -113,10 +113,10 @@ da = np.sum(dy * h2 + dz * h1)
         id="depth.growth",
         prompt="""
 Wide nets of `layers` layers with random weights of variance $s/n$, $n$ the width. The
-mean square of the input is 1, and a ReLU lets half of it through. What is the mean square
-at the end (`relu`)? And in a residual net, where each block adds a branch that has the
-mean square of its input, times the number $a$, and is independent of what it is added
-to (`residual`)?
+mean square of the input is 1, and a ReLU lets half of it through. What is the mean
+square at the end (`relu`)? And in a residual net, where each block adds a branch that
+has the mean square of its input, times the number $a$, and is independent of what it is
+added to (`residual`)?
 """,
         inputs=_deep,
         forward=_growth,

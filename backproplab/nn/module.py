@@ -223,18 +223,23 @@ def _join(path: str, name: str) -> str:
 
 
 def _descend(module: Module, path: str, seen: set[int]) -> Iterator[tuple[str, Module]]:
-    if id(module) in seen:
-        return
-    seen.add(id(module))
-    yield path, module
-    for name, child in _held(module, Module):
-        yield from _descend(child, _join(path, name), seen)
+    todo = [(path, module)]
+    while todo:
+        path, module = todo.pop()
+        if id(module) not in seen:
+            seen.add(id(module))
+            yield path, module
+            below = [(_join(path, name), child) for name, child in _held(module, Module)]
+            todo += reversed(below)
 
 
 def _held(module: Module, kind: type) -> Iterator[tuple[str, Any]]:
     """Yield (name, value) of a kind among the attributes, containers looked into."""
     for name, value in vars(module).items():
-        yield from _inside(name, value, kind)
+        if isinstance(value, kind):
+            yield name, value
+        elif isinstance(value, (list, tuple, dict)):
+            yield from _inside(name, value, kind)
 
 
 def _inside(name: str, value: Any, kind: type) -> Iterator[tuple[str, Any]]:

@@ -79,6 +79,7 @@ class Recorder(Plug):
         self._foreign: set[int] = set()  # ids of arrays that others may overwrite
         self._names: dict[int, str] = {}  # parameters by node id, buffers by array id
         self._open: list[bool] = []  # scopes; whether a module's
+        self._owner: Any = None  # the outermost module whose names are known
         self._sends: dict[int, list[tuple[int, int]]] = {}  # of an entry's latest step
         self._received: dict[
             int, int
@@ -90,13 +91,22 @@ class Recorder(Plug):
 
     def enter(self, path: str, owner: Any) -> None:
         """Note what the outermost module calls its parameters and buffers."""
-        if owner is not None and not any(self._open):
-            for name, p in owner.named_parameters():
-                self._names[p._id] = name
-            for name, b in owner.named_buffers():
-                self._names[id(b)] = name
-                self._keep.append(b)
+        if owner is not None and not any(self._open) and owner is not self._owner:
+            self._owner = owner
+            self._learn_names(owner)
         self._open.append(owner is not None)
+
+    def _learn_names(self, owner: Any) -> None:
+        for path, module in owner.named_modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Node):
+                    self._names.setdefault(value._id, _dotted(path, name))
+                elif isinstance(value, np.ndarray):
+                    self._names.setdefault(id(value), _dotted(path, name))
+                    self._keep.append(value)
+                elif isinstance(value, (list, tuple, dict)):
+                    for inner, p in module.named_parameters(path, recurse=False):
+                        self._names.setdefault(p._id, inner)
 
     def leave(self, path: str, output: Any) -> None:
         """Note whose output a value is, and what the call is assigned to."""
@@ -265,6 +275,7 @@ class Recorder(Plug):
         self._received.clear()
         self._foreign.clear()
         self._keep.clear()
+        self._owner = None
         self._home, self._last = None, ()
         self.closed = True
 

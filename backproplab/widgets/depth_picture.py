@@ -97,7 +97,8 @@ def _sizes(d: Depth, guess: float | None) -> Panel:
         log=(False, True),
         labels=("layer", "root mean square"),
     )
-    panel.line(x, d.values_expected, "forth expected")
+    theory = "" if guess is not None else "dots: theory"
+    panel.line(x, d.values_expected, "forth expected", theory)
     panel.line(x, d.values, "forth", "values", marks=few)
     if guess is None:
         panel.words(*_corner(panel), f"the gradient {WAITS}")
