@@ -149,10 +149,10 @@ def compare_runs(
             f"compare_runs: {empty[0]!r} has no layer that fits {layers!r}.",
             help=f"print the run to see its names: `print({empty[0]})`.",
         )
-    if align == "place":
-        keyed = [dict(enumerate(rows)) for rows in measured.values()]
-    else:
-        keyed = [{row.name: row for row in rows} for rows in measured.values()]
+    keyed: list[dict[object, Magnitude]] = [
+        {k if align == "place" else row.name: row for k, row in enumerate(rows)}
+        for rows in measured.values()
+    ]
     order = _merged([list(rows) for rows in keyed])
     if len(keyed) > 1 and not any(sum(k in rows for rows in keyed) > 1 for k in order):
         raise RangeError(
@@ -197,7 +197,7 @@ def _field(shown: str) -> str:
     return SHOWS[shown]
 
 
-def _merged(lists: "list[list[str]] | list[list[int]]") -> list[object]:
+def _merged(lists: Iterable[list[object]]) -> list[object]:
     """All keys once: what a list adds stands behind what precedes it there.
 
     >>> _merged([["fc1", "fc2"], ["fc1", "norm", "fc2"]])
@@ -215,7 +215,7 @@ def _merged(lists: "list[list[str]] | list[list[int]]") -> list[object]:
     return order
 
 
-def _joined(rows: "Iterable[Magnitude | None]") -> Magnitude:
+def _joined(rows: Iterable[Magnitude | None]) -> Magnitude:
     """One row for all runs, from one row of each."""
     rows = list(rows)
     first = next(row for row in rows if row is not None)

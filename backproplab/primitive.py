@@ -113,8 +113,10 @@ class Primitive:
         )
 
     def _what_fits(self, names: tuple[str, ...], values: Any) -> str:
-        column = [("[:, None]", lambda x: x[:, None], (1,))]
-        turned = [
+        if len(values) < 2 or self.defaults:
+            return ""
+        column: list[tuple[str, Any, Any]] = [("[:, None]", lambda x: x[:, None], (1,))]
+        turned: list[tuple[str, Any, Any]] = [
             (".T", lambda x: x.T, (2,)),
             (".mT", lambda x: np.swapaxes(x, -1, -2), range(3, 99)),
         ]
@@ -129,7 +131,8 @@ class Primitive:
                 except Exception:  # it does not fit either
                     continue
                 return f"`{name}{words}` would fit."
-        shapes = ", ".join(f"{name}.shape" for name in names)
+        shaped = (n for n, x in zip(names, values, strict=True) if np.ndim(x))
+        shapes = ", ".join(f"{name}.shape" for name in shaped)
         return f"look at the shapes before this line: `print({shapes})`."
 
 

@@ -204,6 +204,7 @@ def backward(
                 static = {**static, "saved": None}
         pullbacks, form = op.pullbacks, node._form
         together: Any = ()
+        lent = False  # whether another input's gradient is this very array
         if op.vjp is not None:
             together = op.vjp(g, y, *values, wrt=edges, **static)
         for k in edges:
@@ -214,7 +215,7 @@ def backward(
                 c = g
             elif rule is None:
                 continue
-            elif ours and k == edges[-1] and op.kind == "elementwise":
+            elif ours and not lent and k == edges[-1] and op.kind == "elementwise":
                 c, new = rule(g, y, *values, out=g, **static), True
             else:
                 c = rule(g, y, *values, **static)
@@ -227,6 +228,8 @@ def backward(
             if plugs:
                 for plug in plugs:
                     c = plug.edge(node, k, c)
+            if ours:
+                lent = lent or c is g or c.base is g
             j = x._id
             if (entry := waiting.get(j)) is None:
                 waiting[j] = [x, c, new]

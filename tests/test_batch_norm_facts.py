@@ -274,3 +274,62 @@ def test_that_comparison_can_fail(rng):
 
 
 # Benefit: smoothness, not "internal covariate shift" (Santurkar et al. 2018).
+
+# One small net, one learning rate, the digits: what the paper shows on large ones.
+
+
+class Shaken(bp.nn.Module):
+    """Moves and stretches each feature at random, anew in every step."""
+
+    def __init__(self, rng):
+        self.rng = rng
+
+    def forward(self, x):
+        stretch, move = self.rng.uniform((0.5, -1), (1.5, 1), (x.shape[1], 2)).T
+        return x * stretch.astype("f4") + move.astype("f4")
+
+
+def net(kind, rng):
+    layers, width = [], 64
+    for _ in range(6):
+        linear = bp.nn.Linear(width, 48, rng=rng)
+        linear.weight.data[:] = bp.nn.init.kaiming_normal((48, width), rng)
+        norm = [] if kind == "plain" else [bp.nn.BatchNorm1d(48)]
+        shaken = [Shaken(rng)] if kind == "shaken" else []
+        layers += [linear, *norm, *shaken, bp.nn.ReLU()]
+        width = 48
+    return bp.nn.Sequential(*layers, bp.nn.Linear(48, 10, rng=rng))
+
+
+def trained(kind, seed):
+    """The loss at the end, how gradients change in a step, how means drift."""
+    rng = np.random.default_rng(seed)
+    images, labels = bp.data.digits(split="train")
+    model, means, seen = net(kind, rng), [], []
+    model[-2].register_forward_hook(lambda *a: means.append(a[2].data.mean(axis=0)))
+    optimizer = bp.optim.SGD(model.parameters(), lr=0.2)
+
+    def gradient(pick):
+        model.zero_grad()
+        loss = bp.ops.cross_entropy(model(images[pick]), labels[pick])
+        loss.backward()
+        return loss.item(), np.concatenate([p.grad.ravel() for p in model.parameters()])
+
+    for _ in range(100):
+        pick = rng.integers(len(images), size=128)
+        loss, g = gradient(pick)
+        optimizer.step()
+        _, after = gradient(pick)
+        seen.append((loss, np.linalg.norm(after - g) / np.linalg.norm(g)))
+    drift = np.abs(np.diff(means[::2], axis=0)).mean() / np.mean(means)
+    return np.mean(seen[-10:], axis=0)[0], np.median(seen, axis=0)[1], drift
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_batch_norm_smooths_and_helps_even_where_its_inputs_drift_more(seed):
+    plain, norm, shaken = (trained(k, seed) for k in ("plain", "norm", "shaken"))
+
+    assert norm[1] < 0.6 * plain[1]
+    assert norm[0] < 0.2 * plain[0]
+    assert shaken[2] > plain[2]
+    assert shaken[0] < plain[0]

@@ -78,13 +78,27 @@ MESSAGES: dict[str, Case] = {
     "shapes that do not broadcast": (
         lambda: leaf((2,)) + leaf((3,)),
         "ShapeError",
-        "add: x is (2,) and y is (3,); shapes must be equal or 1 from the right.",
+        "add: x is (2,) and y is (3,); shapes must be equal or 1 from the right."
+        "\n  help: `x[:, None]` would fit.",
     ),
     "a matrix product that does not fit": (
         lambda: leaf((32, 10)) @ leaf((12, 5)),
         "ShapeError",
         "matmul: x is (32, 10) and w is (12, 5); x.shape[-1] must equal w.shape[-2] "
-        "(w.shape[0] if w is 1-d).",
+        "(w.shape[0] if w is 1-d).\n"
+        "  help: look at the shapes before this line: `print(x.shape, w.shape)`.",
+    ),
+    "a matrix product that fits when turned": (
+        lambda: leaf((32, 10)) @ leaf((5, 10)),
+        "ShapeError",
+        "matmul: x is (32, 10) and w is (5, 10); x.shape[-1] must equal w.shape[-2] "
+        "(w.shape[0] if w is 1-d).\n  help: `w.T` would fit.",
+    ),
+    "matrices that fit when turned": (
+        lambda: leaf((2, 3, 4)) * leaf((2, 4, 3)),
+        "ShapeError",
+        "multiply: x is (2, 3, 4) and y is (2, 4, 3); shapes must be equal or 1 from "
+        "the right.\n  help: `x.mT` would fit.",
     ),
     "a hook that changes the shape": (
         hook_of_another_shape,

@@ -151,7 +151,9 @@ def test_a_weight_of_another_shape_is_not_blamed_on_the_batch(rng):
 
     assert str(error.value) == (
         "linear: x is (4, 3), w is (2, 5) and b is (2,); x.shape[-1] must equal "
-        "w.shape[1], and b be (w.shape[0],)."
+        "w.shape[1], and b be (w.shape[0],).\n"
+        "  help: look at the shapes before this line: "
+        "`print(x.shape, w.shape, b.shape)`."
     )
 
 

@@ -865,6 +865,18 @@ def test_a_plug_may_rewrite_inputs_outputs_and_contributions():
     assert x.grad == 100
 
 
+@pytest.mark.parametrize("rows", [2, 2000])  # small, and large enough to be reused
+def test_a_gradient_that_two_inputs_share_is_not_written_into(rows):
+    a = bp.tensor(np.ones((rows, 2)), requires_grad=True)
+    b = bp.tensor(np.ones((rows, 2)), requires_grad=True)
+    x, y = a * 1.0, b * 1.0
+
+    ((x - y) * 3.0).sum().backward()
+
+    assert (a.grad == 3).all()
+    assert (b.grad == -3).all()
+
+
 def test_a_plug_that_changes_nothing_leaves_all_as_it_is():
     x = leaf(3.0)
 

@@ -43,8 +43,8 @@ PROBLEMS = (
     Problem(
         id="descent.least_squares",
         prompt="""
-A straight fit: each row of $x$ is a sample, $w$ holds one weight for each column, and $b$
-is a single number. The loss is the mean of the squared gaps.
+A straight fit: each row of $x$ is a sample, $w$ holds one weight for each column, and
+$b$ is a single number. The loss is the mean of the squared gaps.
 """,
         inputs=_points,
         forward=_least_squares,
@@ -65,7 +65,7 @@ db = np.sum(dgap)
         slips=(
             Slip("sum-not-mean", "dgap = 2 * gap"),
             Slip("constant-factor", "dgap = gap / len(gap)"),
-            Slip("mean-not-sum", "dw = x.T @ dgap / len(gap)"),
+            Slip("constant-factor", "dw = x.T @ dgap / len(gap)"),
             Slip("no-batch-sum", "db = dgap"),
             Slip("mean-not-sum", "db = np.mean(dgap)"),
         ),
@@ -73,8 +73,8 @@ db = np.sum(dgap)
     Problem(
         id="descent.rate",
         prompt="""
-One step of gradient descent on $\\frac12 a w^2$ leads from $w$ to $v$. The loss after the
-step depends on the learning rate, too. How fast does it move when the rate moves?
+One step of gradient descent on $\\frac12 a w^2$ leads from $w$ to $v$. The loss after
+the step depends on the learning rate, too. How fast does it move when the rate moves?
 """,
         inputs=_numbers,
         forward=_one_step,

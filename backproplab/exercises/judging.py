@@ -2,15 +2,15 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from .._symbols import variable
 from ..errors import near
-from ..grade import Report, Verdict, check
+from ..grade import Report, Verdict, check, diagnose
 from ..grade.compare import take_in
-from ..grade.diagnose import diagnose
 from ..node import Node
 from ..trace import Trace
 from .derivation import follow_on
@@ -142,7 +142,7 @@ def _explained(
     says = found.says
     if found.label == "unexplained":
         says = f"{verdict.says} {says}" if says not in verdict.says else verdict.says
-    return Verdict(found.label, says, None, name)
+    return Verdict(found.label, says, None, name, found.where)
 
 
 def _asked(problem: Problem, name: Any) -> str:
@@ -192,14 +192,9 @@ def _on(outcome: Verdict | Report, at: Instance, dtype: str) -> Verdict | Report
     sizes = ", ".join(at.given.words()[:4])
     where = f"Right on the numbers shown, but not on others ({dtype}: {sizes}). "
     if isinstance(outcome, Verdict):
-        return Verdict(
-            outcome.label, where + outcome.says, outcome.format, outcome.name
-        )
+        return replace(outcome, says=where + outcome.says)
     return Report(
-        {
-            n: v if v.ok else Verdict(v.label, where + v.says, v.format, n)
-            for n, v in outcome.items()
-        }
+        {n: v if v.ok else replace(v, says=where + v.says) for n, v in outcome.items()}
     )
 
 

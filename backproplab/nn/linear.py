@@ -52,7 +52,7 @@ class Linear(Module):
             if columns == (self.in_features,):
                 raise
             raise ShapeError(
-                str(error),
+                str(error).partition("\n")[0],
                 help=f"the layer was built with in_features={self.in_features}, the "
                 f"batch has {columns[0]} columns."
                 if columns

@@ -143,7 +143,7 @@ def says(descent: Descent, controls: Controls) -> str:
         )
     else:
         rule = "2/λ" if controls.method == "SGD" else "2(1 + μ)/λ"
-        share = number(controls.lr / descent.limit, 2)
+        share = number(controls.lr / descent.limit)
         limit = (
             f"The largest curvature at the minimum is λ = {top}: the critical "
             f"learning rate is {rule} = {number(descent.limit)}. "
@@ -183,12 +183,12 @@ class DescentLab(Lab):
             options=METHODS, style={"button_width": "auto"}
         )
         self.lr = ipywidgets.FloatLogSlider(
-            0.15, min=-4, max=1, step=0.02, description="learning rate",
+            0.15, min=-4, max=1, step=0.01, description="learning rate",
             readout_format=".3g", style={"description_width": "92px"},
         )  # fmt: skip
         self.memory = _slider(0.9, 0.0, 0.99, 0.01, "memory")
         self.steps = ipywidgets.IntSlider(
-            60, 5, 200, description="steps", style={"description_width": "92px"}
+            60, 5, 300, description="steps", style={"description_width": "92px"}
         )
         self.u = _slider(0.0, -4.0, 4.0, 0.02, "start u")
         self.v = _slider(0.0, -3.0, 3.0, 0.02, "start v")
@@ -289,7 +289,9 @@ def _optimizer(method: str, p: Tensor, memory: float) -> Any:
 
 
 def _map(descent: Descent) -> Panel:
-    surface, (u, v) = descent.surface, descent.path.T
+    surface = descent.surface
+    shown = None if descent.left is None else descent.left + 2
+    u, v = descent.path[:shown].T  # where it has gone there is nothing to see
     panel = Panel(surface.name, surface.x, surface.y, size=(330.0, 260.0))
     panel.curves(contours(surface.name), "soft")
     panel.line(u, v, "forth", "the walk", marks=True)

@@ -69,7 +69,7 @@ def surfaces() -> dict[str, Surface]:
 def contours(name: str) -> tuple[np.ndarray, ...]:
     """Lines of equal height, each (n, 2), closer near the lowest point."""
     surface = surfaces()[name]
-    u, v = np.meshgrid(np.linspace(*surface.x, 61), np.linspace(*surface.y, 61))
+    u, v = np.meshgrid(np.linspace(*surface.x, 81), np.linspace(*surface.y, 81))
     z = surface.f(u, v)
     low = surface.lowest
     levels = low + (float(z.max()) - low) * np.geomspace(1e-3, 0.9, 14)

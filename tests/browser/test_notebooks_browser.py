@@ -87,6 +87,62 @@ def test_verdicts_are_read_in_the_page(server):
     page.close()
 
 
+def enter(page, name, id, text):
+    """Replace a cell's source by typing, and run it."""
+    cell = page.tab.locator(".jp-CodeCell").nth(place(name, id))
+    cell.locator(".cm-content").click()
+    page.tab.keyboard.press("ControlOrMeta+a")
+    page.tab.keyboard.insert_text(text)
+    page.tab.keyboard.press("Shift+Enter")
+
+
+def attempts(panel, problem):
+    """How many attempts the progress panel counts."""
+    about = panel.locator(f"[aria-label^='{problem}:']").get_attribute("aria-label")
+    return int(about.split(": ")[1].split()[1])
+
+
+def kill_kernel(page):
+    """Let the kernel kill itself, and wait until the server has started a new one."""
+    page.tab.evaluate(
+        """() => void jupyterapp.shell.currentWidget.sessionContext.session.kernel
+          .requestExecute({ code: "import os; os.kill(os.getpid(), 9)" })"""
+    )
+    page.tab.get_by_role("dialog").get_by_role("button", name="Ok").click()
+    page.tab.wait_for_function(
+        """() => jupyterapp.shell.currentWidget.sessionContext.session?.kernel
+          ?.status === "idle\""""
+    )
+
+
+def test_a_killed_kernel_takes_neither_answers_nor_progress(server):
+    name = "02_backprop_by_hand"
+    page = server.open(f"{name}.ipynb")
+    page.run_all()
+    panel = page.output(place(name, "progress"))
+    before = attempts(panel, "mlp.steps")
+    line = 'dpicked = {}\nmine["picked"] = dpicked\nq.check(mine)["picked"]'
+    picked = page.output(place(name, "picked"))
+    enter(page, name, "picked", line.format("np.full(len(x), -1.0)"))
+    picked.get_by_text("sum-not-mean").wait_for()
+    page.screenshot("notebook_step_wrong", picked)
+    enter(page, name, "picked", line.format("np.full(len(x), -1 / len(x))"))
+    picked.get_by_text("correct").wait_for()
+    page.tab.keyboard.press("ControlOrMeta+s")
+
+    kill_kernel(page)
+    page.run_all()
+
+    assert "correct" in said(page, name, "picked")
+    assert attempts(panel, "mlp.steps") >= before + 2
+    page.screenshot("notebook_progress", panel)
+    page.theme("dark")
+    page.screenshot("notebook_progress_dark", panel)
+    page.theme("light")
+    assert [] == page.errors()
+    page.close()
+
+
 def test_a_card_is_answered_by_keyboard_and_survives_a_dead_kernel(server):
     page = server.open("01_chain_rule.ipynb")
     page.run_all()
