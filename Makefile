@@ -9,7 +9,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=120
-SUITE := --ignore=tests/bench $(NBVAL) tests backproplab $(wildcard notebooks/*.ipynb)
+SUITE := --ignore=tests/bench/test_speed.py $(NBVAL) tests backproplab $(wildcard notebooks/*.ipynb)
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test test-all bench lint format constraints clean

@@ -8,7 +8,7 @@ from .errors import ShapeError
 
 
 def operand(x: Any) -> Any:
-    """Take in what a learner may pass: arrays and Python scalars stay, lists become arrays.
+    """Take in an operand: arrays and Python scalars stay, lists become arrays.
 
     Python scalars stay scalars so that they are weak: ``2.0 * float32`` is float32.
     """
@@ -18,7 +18,7 @@ def operand(x: Any) -> Any:
 
 
 def fit(c: Any, like: Any) -> Any:
-    """Sum a contribution over the axes that broadcasting made, and give it the dtype of its input.
+    """Give a contribution its input's shape, by sums over broadcast axes, and dtype.
 
     The transpose of broadcasting is summation: where one value was used many times,
     its gradient is the sum over the uses.
@@ -41,7 +41,8 @@ def fit(c: Any, like: Any) -> Any:
         ):
             raise ShapeError(
                 f"a rule gave an array of shape {c.shape} to an input of shape "
-                f"{shape}; it must have that shape, or one that the input broadcasts to."
+                f"{shape}; it must have that shape, or one that the input "
+                "broadcasts to."
             )
         c = c.sum(
             axis=tuple(range(lead))

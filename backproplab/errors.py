@@ -24,11 +24,11 @@ class ShapeError(BackpropError, ValueError):
 
 
 class RangeError(BackpropError, ValueError):
-    """A value outside its range: a label that is no class, an option that does not exist."""
+    """A value outside its range: a label that is no class, an option that is none."""
 
 
 class DTypeError(BackpropError, TypeError):
-    """A number format that cannot do what was asked, such as integers with a gradient."""
+    """A number format that cannot do what was asked, as integers with a gradient."""
 
 
 class GradError(BackpropError, RuntimeError):

@@ -71,7 +71,7 @@ def chi(phi: Phi, q: float, weight: float) -> float:
 
     Below 1 gradients fade and inputs become alike; above 1 gradients explode.
     """
-    return weight * energy(phi, q)
+    return weight * slope(phi, q)
 
 
 def fixed_point(phi: Phi, weight: float, bias: float = 0.0, q: float = 1.0) -> float:

@@ -49,7 +49,7 @@ class Node:
     _static: Any
     _edges: Any
     _form: Any
-    _extra: "Extra | None"
+    _extra: Extra | None
     grad: Any
 
 
@@ -60,7 +60,7 @@ def form_of(shape: tuple[int, ...], dtype: Any) -> tuple[Any, ...]:
 
 
 class Extra:
-    """What few nodes have: a name, hooks, a wish to keep the gradient, a change of data."""
+    """What few nodes have: a name, hooks, a kept gradient, a change of data."""
 
     __slots__ = ("change", "hooks", "name", "retain")
 
@@ -103,6 +103,7 @@ def label(node: Any) -> str:
 
 
 def run_hooks(node: Any, g: Any) -> Any:
+    """Hand a whole gradient from hook to hook, and keep it where that was asked."""
     for hook in list(node._extra.hooks.values()):
         seen = g
         if isinstance(g, np.ndarray):
@@ -127,6 +128,7 @@ def run_hooks(node: Any, g: Any) -> Any:
 
 
 def freed(node: Any) -> GradError:
+    """Say that an earlier backward used up what this one needs."""
     return GradError(
         f"backward() came to {label(node)}, whose saved values are gone: "
         "an earlier backward() used and freed them.",
@@ -136,6 +138,7 @@ def freed(node: Any) -> GradError:
 
 
 def check_unchanged(node: Any, edges: Any) -> None:
+    """Raise if a value that the rules read was changed since the op ran."""
     for k in edges:
         needed = node._op.needs[k]
         operands = (node, *node._inputs)
@@ -152,3 +155,23 @@ def check_unchanged(node: Any, edges: Any) -> None:
                     help="call backward() before changing data, "
                     "or compute the loss again after the change.",
                 )
+
+
+class Handle:
+    """A registered hook: ``remove()`` it, or use it as a context manager."""
+
+    __slots__ = ("_hooks", "_key")
+
+    def __init__(self, hooks: dict[int, Any], fn: Callable[..., Any]) -> None:
+        self._hooks, self._key = hooks, next(ids)
+        hooks[self._key] = fn
+
+    def remove(self) -> None:
+        """Take the hook away; a second time does nothing."""
+        self._hooks.pop(self._key, None)
+
+    def __enter__(self) -> Handle:
+        return self
+
+    def __exit__(self, *_error: Any) -> None:
+        self.remove()

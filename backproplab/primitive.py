@@ -1,4 +1,4 @@
-"""How an op is declared: value, derivative rules and everything else about it, in one place.
+"""How an op is declared: value, derivative rules and all else about it, in one place.
 
 Three declarators, named for what is known of the function:
 
@@ -11,16 +11,16 @@ There is one rule for each differentiable input, in order; None where no gradien
 """
 
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import lru_cache
 from inspect import Parameter, Signature, signature
 from typing import Any
 
 import numpy as np
 
 from ._arrays import shape_words
-from .errors import BackpropError, RuleError, ShapeError, near
-from .node import Node
-from .tape import apply, one, two, unchanged
+from ._calling import caller
+from .errors import BackpropError, RuleError, ShapeError
+from .tape import apply, unchanged
 
 Rule = Callable[..., Any]
 _parameters = lru_cache(maxsize=4)(signature)  # a rule is read several times in a row
@@ -188,15 +188,15 @@ def primitive(
         vjp: instead of pullbacks where inputs share work: ``vjp(g, y, *inputs, wrt,
             **static)`` returns one contribution an input; those whose position is not
             in ``wrt`` are not looked at.
-        jvp: ``jvp(tangents, y, *inputs, **static)``; ``tangents[k]`` is None where input
-            k stands still.
+        jvp: ``jvp(tangents, y, *inputs, **static)``; ``tangents[k]`` is None where
+            input k stands still.
         inputs: how many leading parameters are inputs, where there are no pullbacks.
-        **options: ``ufunc`` or ``numpy`` (the NumPy function that it stands for; a tuple
-            for several), ``cast`` (autocast class), ``example`` (``rng -> (inputs,
-            static)``), ``requires`` (the shape rule, in words), ``saves`` (the function
-            returns ``y, saved`` and the rules get ``saved=``, None when they must
-            compute it again from tensors), ``listed`` (of ``*inputs``: the caller passes
-            them as one sequence, as to ``np.concatenate``), ``name``.
+        **options: ``ufunc`` or ``numpy`` (the NumPy function that it stands for; a
+            tuple for several), ``cast`` (autocast class), ``example`` (``rng ->
+            (inputs, static)``), ``requires`` (the shape rule, in words), ``saves`` (the
+            function returns ``y, saved`` and the rules get ``saved=``, None when they
+            must compute it again from tensors), ``listed`` (of ``*inputs``: the caller
+            passes them as one sequence, as to ``np.concatenate``), ``name``.
     """
     options |= {"vjp": vjp, "jvp": jvp, "inputs": inputs}
     return _declarator("primitive", pullbacks, options)
@@ -220,13 +220,16 @@ def _declarator(kind: str, rules: tuple[Any, ...], options: dict[str, Any]) -> A
     ]
     if stray:
         raise RuleError(
-            f"bp.{kind} declares an op from its rules, but got {type(stray[0]).__name__}.",
+            f"bp.{kind} declares an op from its rules, "
+            f"but got {type(stray[0]).__name__}.",
             help="the ops themselves, linear among them, are in bp.ops.",
         )
 
     def declare(value: Rule) -> Rule:
         op = _declare(kind, value, rules, **options)
-        return _caller(op, value)
+        call = op.call = caller(op, value)
+        numpy_rules.update(dict.fromkeys(op.numpy, call))
+        return call
 
     return declare
 
@@ -285,7 +288,7 @@ class _Needs(tuple[Any, ...]):
 
 
 def _needed(rule: Any, skip: int, arity: int) -> tuple[int, ...] | None:
-    """Positions (0 is y) of the parameters whose names do not begin with an underscore."""
+    """Positions (0 is y) of the parameters that do not begin with an underscore."""
     if not callable(rule):
         return ()
     names = []
@@ -345,109 +348,3 @@ def _multilinear(op: Primitive) -> Rule:
         return sum(terms[1:], terms[0]) if terms else None
 
     return jvp
-
-
-def _caller(op: Primitive, body: Rule) -> Rule:
-    """Make the function that a user calls, and let it stand for its NumPy functions."""
-    arity, defaults = len(op.inputs), op.defaults
-    required = {k for k, default in defaults.items() if default is Parameter.empty}
-
-    if op.listed:
-
-        def call(arrays: Any, *args: Any, **static: Any) -> Any:
-            static = {**dict(zip(defaults, args, strict=False)), **static}
-            if not static.keys() <= defaults.keys():
-                raise _unknown_keyword(op, static)
-            return apply(op, tuple(arrays), {**defaults, **static})
-
-    elif op.variadic:
-
-        def call(*args: Any, **static: Any) -> Any:
-            if not static.keys() <= defaults.keys():
-                raise _unknown_keyword(op, static)
-            return apply(op, args, {**defaults, **static})
-
-    elif arity <= 2 and not defaults and not op.saves and op.differentiable:
-        call = one(op) if arity == 1 else two(op)
-        call.__code__ = call.__code__.replace(
-            co_varnames=(*op.inputs, *call.__code__.co_varnames[arity:])
-        )
-
-    else:
-        kinds = op.signature.parameters
-        by_place = [k for k in defaults if kinds[k].kind is not Parameter.KEYWORD_ONLY]
-        most = arity + len(by_place)
-
-        def call(*args: Any, **static: Any) -> Any:
-            if not static and arity < len(args) <= most:
-                static = dict(zip(by_place, args[arity:], strict=False))
-                args = args[:arity]
-            if (
-                len(args) != arity
-                or not static.keys() <= defaults.keys()
-                or (required and not required <= static.keys())
-            ):
-                args, static = _bind(op, args, static)
-            if not static:
-                return apply(op, args, defaults)
-            for name, value in static.items():
-                if isinstance(value, Node) and value._edges is not None:
-                    raise _no_rule_for(op, name)
-            return apply(op, args, {**defaults, **static})
-
-    call = wraps(body)(call)
-    call.__name__ = call.__qualname__ = op.name
-    call.primitive = op  # type: ignore[attr-defined]
-    op.call = call
-    numpy_rules.update(dict.fromkeys(op.numpy, call))
-    return call
-
-
-# What PyTorch calls the parameters of the ops that NumPy does not have.
-_PYTORCH = {
-    "input": ("x", "ids"), "weight": ("w", "gamma"), "bias": ("b", "beta"),
-    "target": ("y",), "dim": ("axis",), "keepdim": ("keepdims",),
-}  # fmt: skip
-
-
-def _ours(op: Primitive, keyword: str) -> str:
-    known = op.signature.parameters
-    if keyword in known or op.numpy:
-        return keyword
-    return next((k for k in _PYTORCH.get(keyword, ()) if k in known), keyword)
-
-
-def _bind(op: Primitive, args: tuple[Any, ...], static: dict[str, Any]) -> Any:
-    static = {_ours(op, k): value for k, value in static.items()}
-    try:
-        bound = op.signature.bind(*args, **static)
-    except TypeError as error:
-        if static.keys() - op.signature.parameters.keys():
-            raise _unknown_keyword(op, static) from None
-        raise RuleError(
-            f"{op.name}: {error}; its signature is {op.name}{op.signature}."
-        ) from None
-    bound.apply_defaults()
-    given = bound.arguments
-    return (
-        tuple(given[name] for name in op.inputs),
-        {name: given[name] for name in op.defaults},
-    )
-
-
-def _no_rule_for(op: Primitive, name: str) -> RuleError:
-    return RuleError(
-        f"{op.name}: {name} is a tensor that wants a gradient, and has no derivative "
-        f"rule; there is one for {', '.join(op.inputs)}.",
-        help=f"pass `{name}.data` if no gradient is to flow through it, or declare a "
-        "rule for each input.",
-    )
-
-
-def _unknown_keyword(op: Primitive, static: dict[str, Any]) -> RuleError:
-    extra = sorted(static.keys() - op.signature.parameters.keys())
-    return RuleError(
-        f"{op.name}: got the keyword {', '.join(extra)}; "
-        f"its signature is {op.name}{op.signature}.",
-        help=near(extra[0], op.signature.parameters),
-    )

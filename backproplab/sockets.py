@@ -1,4 +1,4 @@
-"""The sockets of the tape: who listens, under which scope, and whether records are left."""
+"""The sockets of the tape: who listens, in which scope, and whether it records."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Plug:
         """End the innermost scope, which returns ``output`` (None if it raised)."""
 
     def before(
-        self, op: "Primitive", inputs: tuple[Any, ...], static: dict[str, Any]
+        self, op: Primitive, inputs: tuple[Any, ...], static: dict[str, Any]
     ) -> Any:
         """Return the inputs that ``op`` is to see."""
         return inputs

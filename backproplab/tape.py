@@ -1,4 +1,4 @@
-"""The tape: each operation leaves a record, and backward reads the records youngest first.
+"""The tape: each op leaves a record, and backward reads the records youngest first.
 
 Read this file first. It knows no calculus (the rules are declared in ``ops/``) and no
 feature: recording, autocast, anomaly detection and grading plug into three sockets.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _new = object.__new__
 
 
-def apply(op: "Primitive", inputs: tuple[Any, ...], static: dict[str, Any]) -> Any:
+def apply(op: Primitive, inputs: tuple[Any, ...], static: dict[str, Any]) -> Any:
     """Compute an op, and leave a record if a gradient may be wanted.
 
     Args:
@@ -82,7 +82,7 @@ _LARGE = 4096  # bytes from which copying costs more than asking who holds an ar
 _FIRST, _SECOND, _BOTH = (0,), (1,), (0, 1)
 
 
-def one(op: "Primitive") -> Callable[[Any], Any]:
+def one(op: Primitive) -> Callable[[Any], Any]:
     """Make ``apply`` for one input and no options, written out for speed."""
     value, current, form_kept = op.value, mode.get, op.kind == "elementwise"
 
@@ -109,7 +109,7 @@ def one(op: "Primitive") -> Callable[[Any], Any]:
     return call
 
 
-def two(op: "Primitive") -> Callable[[Any, Any], Any]:
+def two(op: Primitive) -> Callable[[Any, Any], Any]:
     """Make ``apply`` for two inputs and no options, written out for two tensors."""
     value, current, form_kept = op.value, mode.get, op.kind == "elementwise"
 
@@ -162,8 +162,8 @@ def backward(
         sink: called with each leaf, its gradient, and whether nobody else holds it.
         retain: keep what the rules need for another pass.
         higher: hand the rules tensors, so that the gradients have gradients.
-        within: for each id to visit, the positions of the inputs to follow; None follows
-            all that want a gradient.
+        within: for each id to visit, the positions of the inputs to follow; None
+            follows all that want a gradient.
 
     Raises:
         GradError: if the graph was freed, or an operand that a rule needs was changed.

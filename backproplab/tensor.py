@@ -1,4 +1,4 @@
-"""Tensor: a node of the tape that behaves like an array. Rules of calculus live in ops/."""
+"""Tensor: a node of the tape that behaves like an array. Its calculus is in ops/."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
@@ -6,15 +6,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import ops
+from ._numpy import CONSTANT, no_rule, plain
 from .errors import (
     DTypeError,
     GradError,
     NameLookupError,
-    RuleError,
     ShapeError,
     near,
 )
-from .node import Change, Node, extra, form_of, ids, label, mark_changed
+from .node import Change, Handle, Node, extra, form_of, ids, label, mark_changed
 from .primitive import numpy_rules
 from .sockets import is_grad_enabled
 from .tape import backward
@@ -83,8 +83,8 @@ class Tensor(Node):
         value = np.asarray(value, dtype=self._data.dtype)
         if value.shape != self.shape:
             raise ShapeError(
-                f"data: the new value has shape {value.shape}, the tensor {self.shape}; "
-                "they must be equal."
+                f"data: the new value has shape {value.shape}, the tensor "
+                f"{self.shape}; they must be equal."
             )
         if value is not self._data:
             extra(self).change = Change()  # who shares the old data keeps it
@@ -111,13 +111,14 @@ class Tensor(Node):
                 raise DTypeError(
                     f"requires_grad: the data has dtype {self._data.dtype}; "
                     "only floating-point numbers have gradients.",
-                    help="write 3.0 for 3, or convert: `np.asarray(data, dtype=float)`.",
+                    help="write 3.0 for 3, or convert: "
+                    "`np.asarray(data, dtype=float)`.",
                 )
             self._op, self._edges = None, ()
 
     @property
     def is_leaf(self) -> bool:
-        """Whether it was made by hand rather than computed from what wants a gradient."""
+        """Whether it was made by hand, not computed from what wants a gradient."""
         return not self._edges
 
     @property
@@ -141,12 +142,12 @@ class Tensor(Node):
         return self._data.size
 
     @property
-    def T(self) -> "Tensor":
+    def T(self) -> "Tensor":  # noqa: N802 - NumPy's name
         """The transpose: axes in reverse order."""
         return ops.transpose(self)
 
     @property
-    def mT(self) -> "Tensor":
+    def mT(self) -> "Tensor":  # noqa: N802 - NumPy's name
         """The transpose of the last two axes."""
         return ops.matrix_transpose(self)
 
@@ -205,7 +206,8 @@ class Tensor(Node):
         if g is None:
             if self.size != 1:
                 raise GradError(
-                    f"backward() starts from a scalar, but {name} has shape {self.shape}.",
+                    f"backward() starts from a scalar, but {name} has shape "
+                    f"{self.shape}.",
                     help=f"reduce it (`{name}.mean().backward()`) or pass the incoming "
                     f"gradient: `{name}.backward(g)` with g of shape {self.shape}.",
                 )
@@ -239,13 +241,13 @@ class Tensor(Node):
         return self.data.tolist()
 
     def reshape(self, *shape: Any) -> "Tensor":
-        """The same numbers in another shape: ``t.reshape(2, -1)`` or ``t.reshape((2, -1))``."""
+        """The same numbers in another shape: ``t.reshape(2, -1)`` or of a tuple."""
         return ops.reshape(self, shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: Any) -> "Tensor":
         """Permute axes, or reverse them."""
-        axes = axes[0] if len(axes) == 1 else axes or None
-        return ops.transpose(self, axes)
+        order = axes[0] if len(axes) == 1 else axes or None
+        return ops.transpose(self, order)
 
     def astype(self, dtype: Any) -> "Tensor":
         """Change the number format, visibly on the tape."""
@@ -273,7 +275,8 @@ class Tensor(Node):
         """
         if self._edges is None:
             raise GradError(
-                f"register_hook: {label(self)} needs no gradient, so the hook cannot run.",
+                f"register_hook: {label(self)} needs no gradient, "
+                "so the hook cannot run.",
                 help="make it with `bp.tensor(..., requires_grad=True)`.",
             )
         return Handle(extra(self).hooks, fn)
@@ -296,18 +299,18 @@ class Tensor(Node):
             rule = numpy_rules.get(ufunc)
             if rule is not None:
                 return rule(*inputs)
-            if ufunc in _CONSTANT:
+            if ufunc in CONSTANT:
                 return ufunc(*(x._data if isinstance(x, Node) else x for x in inputs))
-        raise _no_rule(ufunc, method, kwargs)
+        raise no_rule(ufunc, method, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         refused = [k for k in ("out", "where") if kwargs.get(k) is not None]
         rule = numpy_rules.get(func)
         if rule is not None and not refused:
             return rule(*args, **kwargs)
-        if func in _CONSTANT and not refused:
-            return func(*_plain(args), **{k: _plain(v) for k, v in kwargs.items()})
-        raise _no_rule(func, "__call__", dict.fromkeys(refused))
+        if func in CONSTANT and not refused:
+            return func(*plain(args), **{k: plain(v) for k, v in kwargs.items()})
+        raise no_rule(func, "__call__", dict.fromkeys(refused))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if self._edges is not None:
@@ -342,7 +345,7 @@ class Tensor(Node):
         return self.data.__index__()
 
     def __getitem__(self, index: Any) -> "Tensor":
-        return ops.getitem(self, _plain(index))
+        return ops.getitem(self, plain(index))
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if self._edges or (self._edges is not None and is_grad_enabled()):
@@ -351,7 +354,7 @@ class Tensor(Node):
                 help="build a new tensor, with bp.where for instance; "
                 "or write to `t.data[...]` before it is used.",
             )
-        self.data[_plain(index)] = _plain(value)
+        self.data[plain(index)] = plain(value)
         mark_changed(self)
 
 
@@ -364,26 +367,6 @@ def tensor(
 ) -> Tensor:
     """Make a tensor from a copy of ``data``; see ``Tensor``."""
     return Tensor(data, requires_grad, name=name, dtype=dtype)
-
-
-class Handle:
-    """A registered hook: ``remove()`` it, or use it as a context manager."""
-
-    __slots__ = ("_hooks", "_key")
-
-    def __init__(self, hooks: dict[int, Any], fn: Callable[..., Any]) -> None:
-        self._hooks, self._key = hooks, next(ids)
-        hooks[self._key] = fn
-
-    def remove(self) -> None:
-        """Take the hook away; a second time does nothing."""
-        self._hooks.pop(self._key, None)
-
-    def __enter__(self) -> "Handle":
-        return self
-
-    def __exit__(self, *_error: Any) -> None:
-        self.remove()
 
 
 def _copied(data: Any, requires_grad: bool, name: str | None, grad: Any) -> Tensor:
@@ -400,50 +383,12 @@ def _accumulate(leaf: Any, g: Any, ours: bool) -> None:
             leaf.grad = g if ours else np.array(g)
 
 
-def _plain(x: Any) -> Any:
-    if isinstance(x, Node):
-        return x._data
-    if isinstance(x, (tuple, list)):
-        return type(x)(_plain(v) for v in x)
-    return x
-
-
-def _no_rule(func: Any, method: str, kwargs: Any) -> RuleError:
-    module = getattr(func, "__module__", "numpy").replace("numpy", "np", 1)
-    name = f"{module}.{func.__name__}" + ("" if method == "__call__" else f".{method}")
-    if kwargs:
-        return RuleError(
-            f"{name}: the keyword {', '.join(kwargs)} has no derivative rule on tensors.",
-            help="leave it out; choose values with bp.where.",
-        )
-    return RuleError(
-        f"{name} has no derivative rule, so it does not take tensors.",
-        help="use `t.data` if no gradient is to flow through it, or declare the op: "
-        "see bp.elementwise, bp.linear, bp.primitive.",
-    )
-
-
-# Locally constant, or about shape alone: plain answers, no gradient to lose.
-_CONSTANT = {
-    np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
-    np.isnan, np.isinf, np.isfinite, np.signbit, np.floor, np.ceil, np.rint, np.trunc,
-    np.floor_divide, np.logical_and, np.logical_or, np.logical_not, np.logical_xor,
-    np.argmax, np.argmin, np.argsort, np.searchsorted, np.nonzero, np.count_nonzero,
-    np.shape, np.ndim, np.size, np.round, np.any, np.all, np.allclose, np.isclose,
-    np.array_equal, np.zeros_like, np.ones_like, np.full_like, np.empty_like,
-    np.result_type, np.array2string, np.array_repr, np.array_str, np.iscomplexobj,
-    np.isrealobj, np.may_share_memory, np.shares_memory, np.digitize, np.unravel_index,
-    np.argpartition, np.around, np.fix, np.argwhere, np.flatnonzero, np.isneginf,
-    np.isposinf, np.array_equiv,
-}  # fmt: skip
-
-
 def _reflected(op: Callable[..., Any]) -> Callable[[Any, Any], Any]:
     return lambda self, other: op(other, self)
 
 
 def _comparison(ufunc: Any) -> Callable[[Any, Any], Any]:
-    return lambda self, other: ufunc(self._data, _plain(other))
+    return lambda self, other: ufunc(self._data, plain(other))
 
 
 def _constant(name: str) -> Callable[..., Any]:
@@ -456,7 +401,7 @@ def _augmented(op: Callable[..., Any]) -> Callable[[Any, Any], Any]:
     def update(self: Any, other: Any) -> Any:
         if self._edges != () or is_grad_enabled():
             return op(self, other)
-        self.data[...] = op(self._data, _plain(other))
+        self.data[...] = op(self._data, plain(other))
         mark_changed(self)
         return self
 

@@ -8,20 +8,19 @@ import numpy as np
 import pytest
 
 import backproplab as bp
-from backproplab.errors import NameLookupError
+from backproplab.errors import NameLookupError, RangeError
 from backproplab.widgets import DepthLab
-from backproplab.widgets.depth_net import (
+from backproplab.widgets.depth_controls import (
     ACTIVATIONS,
     INITS,
     NORMS,
     PLACES,
     SKIPS,
     Controls,
-    expected,
-    measure,
-    recorded,
 )
+from backproplab.widgets.depth_net import measure, recorded
 from backproplab.widgets.depth_picture import render, says
+from backproplab.widgets.depth_theory import expected
 
 EVERY = [
     Controls(30, 64, *chosen)
@@ -245,6 +244,28 @@ def test_an_unknown_control_is_answered_with_the_near_ones():
     assert str(error.value) == (
         "DepthLab has no control 'dept'.\n  help: did you mean depth?"
     )
+
+
+@pytest.mark.parametrize(
+    ("control", "message"),
+    [
+        (
+            {"width": 50},
+            "DepthLab: width is 50; one of 8, 16, 32, 64, 128 is required.",
+        ),
+        ({"depth": 0}, "DepthLab: depth is 0; 1 to 100 is required."),
+        (
+            {"norm": "rms"},
+            "DepthLab: norm is 'rms'; one of 'none', 'batch', 'layer', 'RMS' is "
+            "required.",
+        ),
+    ],
+)
+def test_a_control_out_of_its_range_is_answered(control, message):
+    with pytest.raises(RangeError) as error:
+        DepthLab(**control)
+
+    assert message == str(error.value)
 
 
 def test_a_crash_is_shown_in_the_lab_and_raised(monkeypatch):

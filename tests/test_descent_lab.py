@@ -5,8 +5,9 @@ import pytest
 
 import backproplab as bp
 from backproplab.widgets import descent
-from backproplab.widgets.descent import METHODS, Controls, DescentLab, compute
+from backproplab.widgets.descent import DescentLab
 from backproplab.widgets.descent_surface import contours, surfaces
+from backproplab.widgets.descent_walk import METHODS, RATES, Controls, compute
 
 NAMES = tuple(surfaces())
 
@@ -132,7 +133,7 @@ def test_a_walk_that_diverges_says_at_which_step():
 def test_the_ends_by_learning_rate_are_the_ends_of_walks():
     walk = compute(Controls("saddle", "momentum"))
 
-    rate = float(descent.RATES[40])
+    rate = float(RATES[40])
     own = compute(Controls("saddle", "momentum", lr=rate))
 
     assert pytest.approx(walk.ends[40]) == own.losses[-1]

@@ -11,8 +11,9 @@ PACKAGE = Path(__file__).parents[1] / "backproplab"
 # From the ground up. What stands on one floor may import its neighbours there.
 FLOORS = (
     ("errors", "_arrays", "formats", "_symbols", "_table"),
-    ("sockets", "node"),
+    ("sockets", "node", "_numpy"),
     ("tape",),
+    ("_calling",),
     ("primitive",),
     ("ops",),
     ("tensor",),

@@ -68,6 +68,7 @@ def test_a_random_array_is_never_accepted_nor_explained(name):
 def test_the_truth_is_not_among_what_is_given(name):
     at = PROBLEMS[name].instance()
 
+    assert all(given.isidentifier() for given in at.given)
     for ask, truth in at.truth.items():
         assert PROBLEMS[name].variable(ask) not in at.given
         same = [v for v in at.given.values() if np.shape(v) == np.shape(truth)]
@@ -76,7 +77,7 @@ def test_the_truth_is_not_among_what_is_given(name):
 
 @pytest.mark.parametrize(("name", "slip"), SLIPS, ids=lambda x: getattr(x, "label", x))
 def test_every_slip_is_blamed_alone_under_its_label(name, slip):
-    for seed in range(5):
+    for seed in (7, 8):  # validate tries others
         q = bp.exercises.get(name, seed=seed)
 
         said = verdicts(q.check(follow(slip.code, q.given)))

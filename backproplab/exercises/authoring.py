@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from .formula import FormulaError, evaluate
 from .judging import judge
 from .problem import Instance, Problem
 
+_COLOURS = {"✓": "#009E73", "✗": "#D55E00"}  # Okabe-Ito
 _SEEDS = 20
 _STEP = 1e-6
 
@@ -27,6 +29,17 @@ class Validation(Table):
     def ok(self) -> bool:
         """Whether every check holds."""
         return all(row["holds"] == "✓" for row in self)
+
+    def _repr_html_(self) -> str:
+        cell = '<td style="text-align:left">'
+        rows = "".join(
+            f'<tr><td style="color:{_COLOURS[row["holds"]]}">{row["holds"]}</td>'
+            f"{cell}{escape(row['check'])}</td>{cell}{escape(row['seen'])}</td></tr>"
+            for row in self
+        )
+        left = '<th style="text-align:left">'
+        head = f"<tr><th></th>{left}check</th>{left}what was seen</th></tr>"
+        return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
 
 
 def validate(problem: Problem, seeds: int = _SEEDS) -> Validation:

@@ -41,7 +41,7 @@ class Progress(Table):
         share = 100 * self.solved / max(len(self), 1)
         return (
             f'{_STYLE}<div class="bpl-progress"><p>{escape(self.says)}</p>'
-            f'<div class="bpl-bar" role="progressbar" aria-label="problems solved" '
+            f'<div class="bpl-share" role="progressbar" aria-label="problems solved" '
             f'aria-valuemin="0" aria-valuemax="{len(self)}" '
             f'aria-valuenow="{self.solved}"><i style="width:{share:.1f}%"></i></div>'
             f'<div role="table" aria-label="problems">{"".join(rows)}</div></div>'
@@ -83,8 +83,8 @@ def _chip(row: dict[str, object]) -> str:
 _STYLE = """<style>
 .bpl-progress { max-width: 780px; font-family: var(--jp-ui-font-family, system-ui, sans-serif); font-size: 13px; color: var(--jp-ui-font-color1, #222); }
 .bpl-progress p { font-size: 14px; margin: 4px 0; }
-.bpl-progress .bpl-bar { border: 1px solid var(--jp-border-color1, #bbb); border-radius: 5px; height: 8px; margin: 0 0 10px; overflow: hidden; }
-.bpl-progress .bpl-bar i { background: #009e73; display: block; height: 100%; }
+.bpl-progress .bpl-share { border: 1px solid var(--jp-border-color1, #bbb); border-radius: 5px; height: 8px; margin: 0 0 10px; overflow: hidden; }
+.bpl-progress .bpl-share i { background: #009e73; display: block; height: 100%; }
 .bpl-progress .bpl-field { align-items: baseline; display: grid; gap: 4px 8px; grid-template-columns: 130px 1fr; padding: 3px 0; }
 .bpl-progress small { color: var(--jp-ui-font-color2, #666); font-weight: 400; }
 .bpl-progress .bpl-chip { border: 1px solid var(--jp-border-color1, #bbb); border-radius: 10px; display: inline-block; margin: 1px 6px 3px 0; padding: 0 9px; white-space: nowrap; }

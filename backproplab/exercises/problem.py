@@ -4,7 +4,7 @@ import ast
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from textwrap import dedent
 from typing import Any, Literal, NamedTuple
 
@@ -167,14 +167,21 @@ def _instance(problem: Problem, seed: int, dtype: str) -> Instance:
         name: Tensor(a, requires_grad=True, name=name) if a.dtype.kind == "f" else a
         for name, a in arrays.items()
     }
-    with record() as run:
-        y = problem.forward(**tensors)
-        g = None if y.ndim == 0 else rng.normal(size=y.shape).astype(y.dtype)
-        y.backward(g)
+    run_forward = partial(problem.forward, **tensors)
+    g, run = _recorded(run_forward, rng)
+    made = [r for r in run if r.op not in ("leaf", "constant")]
     values = dict(arrays)
-    values |= {r.name: r.value for r in run if r._entry.given or r._entry.assigned}
-    values = {n: v for n, v in values.items() if not n[:1].isdigit() and n[:1] != "-"}
+    values |= {r.name: r.value for r in made if r._entry.given or r._entry.assigned}
     if g is not None:
         values[gradient(run.backward_steps()[0].name)] = g
     truth = {name: run[name].grad for name in problem.asks if name in run}
     return Instance(run, Given(values), truth)
+
+
+def _recorded(forward: Any, rng: np.random.Generator) -> tuple[Any, Trace]:
+    """Run forward and backward, where no variable but the problem's names a value."""
+    with record() as run:
+        y = forward()
+        g = None if y.ndim == 0 else rng.normal(size=y.shape).astype(y.dtype)
+        y.backward(g)
+    return g, run

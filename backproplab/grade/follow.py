@@ -28,8 +28,8 @@ def check(
 
     A step is right if it is right in absolute terms, or follows from the learner's own
     answers to the steps before it (closer to the loss). So a broken link is blamed
-    where it breaks, and what is built on it correctly gets credit. A broken step's label
-    says how it broke, where ``diagnose`` finds that out; else it is ``wrong``.
+    where it breaks, and what is built on it correctly gets credit. A broken step's
+    label says how it broke, where ``diagnose`` finds that out; else it is ``wrong``.
 
     Args:
         run: a recorded run with a backward pass.

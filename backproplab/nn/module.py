@@ -8,7 +8,8 @@ import numpy as np
 
 from ..errors import NameLookupError, near
 from ..sockets import current_plugs
-from ..tensor import Handle, Tensor
+from ..node import Handle
+from ..tensor import Tensor
 from .hooks import Hook, Hooks
 from .scopes import entered
 from .state import Loaded, Slot, load
@@ -229,7 +230,7 @@ def _descend(module: Module, path: str, seen: set[int]) -> Iterator[tuple[str, M
         if id(module) not in seen:
             seen.add(id(module))
             yield path, module
-            below = [(_join(path, name), child) for name, child in _held(module, Module)]
+            below = [(_join(path, n), child) for n, child in _held(module, Module)]
             todo += reversed(below)
 
 

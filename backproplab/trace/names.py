@@ -23,7 +23,15 @@ _PACKAGE = str(Path(__file__).parents[1]) + os.sep
 _ENGINE = (
     *(
         _PACKAGE + part
-        for part in ("tape.py", "node.py", "sockets.py", "primitive.py", "tensor.py", "anomaly.py")
+        for part in (
+            "tape.py",
+            "node.py",
+            "sockets.py",
+            "_calling.py",
+            "primitive.py",
+            "tensor.py",
+            "anomaly.py",
+        )
     ),
     _PACKAGE + "amp",
     _PACKAGE + "trace" + os.sep,

@@ -101,10 +101,11 @@ def depth(controls: Controls, *, alone: bool = False) -> str:
 def says(shown: str, controls: Controls, batch: Batch) -> str:
     """Tell in words what the picture shows."""
     if batch.error and (shown != SHOWS[0] or controls.mode == "train"):
-        return "There is nothing to show for a batch of one."
+        return "A batch of one went in, and the layer refused it."
     if shown == SHOWS[1]:
         return words(controls.convention, default(controls)) + (
-            " Dots: each batch's own statistics. Flax's biased variance ends "
+            " Dots: each batch's own statistics. The biased variance of Flax and Keras "
+            "ends "
             f"{number(100 / controls.size, 2)} % too low with {controls.size} examples."
         )
     if shown == SHOWS[2]:

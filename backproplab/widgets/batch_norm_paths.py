@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import nn
-from ..errors import RangeError, near
+from ..errors import RangeError, ShapeError, near
 from ..nn.batch_norm import CONVENTIONS
 from ..tensor import Tensor
 from ..trace import Trace, record
@@ -111,7 +111,7 @@ def compute(controls: Controls) -> Batch:
         with np.errstate(invalid="ignore"), record() as run:
             y = norm(given).named("y")
             y.backward(g)
-    except Exception as error:
+    except ShapeError as error:
         if n > 1:
             raise
         return Batch(x, g, None, None, None, str(error))

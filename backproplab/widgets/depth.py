@@ -7,7 +7,7 @@ import ipywidgets
 
 from ..errors import NameLookupError, near
 from ..trace import Trace
-from .depth_net import (
+from .depth_controls import (
     ACTIVATIONS,
     INITS,
     NORMS,
@@ -15,9 +15,9 @@ from .depth_net import (
     SKIPS,
     WIDTHS,
     Controls,
-    measure,
-    recorded,
+    check,
 )
+from .depth_net import measure, recorded
 from .depth_picture import render, says
 from .keys import Keys
 from .lab import Lab
@@ -44,6 +44,7 @@ class DepthLab(Lab):
 
     Raises:
         NameLookupError: if there is no such control.
+        RangeError: if a control cannot be set so.
 
     >>> lab = DepthLab(depth=20, init="Xavier")
     >>> lab
@@ -61,6 +62,7 @@ class DepthLab(Lab):
                     f"DepthLab has no control {name!r}.", help=near(name, known)
                 )
         self._begun = Controls(**begin)
+        check(self._begun)
         self._placed: float | None = None
         self.set = _controls(self._begun)
         self.guess = ipywidgets.BoundedFloatText(

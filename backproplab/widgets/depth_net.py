@@ -12,75 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from .. import meanfield, ops
+from .. import ops
 from ..nn import init
 from ..sockets import scope
 from ..tensor import Tensor, tensor
 from ..trace import Trace, record
+from .depth_controls import ACTIVATIONS, Controls
+from .depth_theory import expected, lengths
 
-ACTIVATIONS: dict[str, Any] = {
-    "ReLU": ops.relu,
-    "tanh": np.tanh,
-    "sigmoid": ops.sigmoid,
-    "none (linear)": lambda x: 1.0 * x,
-}
-INITS = ("He", "Xavier", "uniform 1/√n", "orthogonal", "edge of chaos")
-SKIPS = ("no skip", "branch × 1", "branch × 1/√L", "branch × 0")
-NORMS = ("none", "batch", "layer", "RMS")
-PLACES = ("pre", "post")
-WIDTHS = (8, 16, 32, 64, 128)
 FLAT = 0.05  # a slope below this share of the steepest one is called flat
 EPS = 1e-10  # so small that the theory may leave it out
-_WORK = 2.0e5  # depth * batch * width up to which a slider stays quick
-
-
-@dataclass(frozen=True, slots=True)
-class Controls:
-    """What the learner can set.
-
-    Attributes:
-        depth: layers, 1 to 100.
-        width: values in a layer.
-        activation: of ``ACTIVATIONS``.
-        init: of ``INITS``.
-        scale: multiplies every weight.
-        skip: of ``SKIPS``.
-        norm: of ``NORMS``, without learnt scale and shift.
-        place: of ``PLACES``.
-        seed: draws weights, inputs, and the gradient at the end.
-    """
-
-    depth: int = 30
-    width: int = 64
-    activation: str = "ReLU"
-    init: str = "Xavier"
-    scale: float = 1.0
-    skip: str = "no skip"
-    norm: str = "none"
-    place: str = "pre"
-    seed: int = 0
-
-    @property
-    def branch(self) -> float:
-        """a, the factor of the branch."""
-        scales = {"branch × 1/√L": 1 / sqrt(self.depth), "branch × 0": 0.0}
-        return scales.get(self.skip, 1.0)
-
-    @property
-    def bypass(self) -> float:
-        """1 with a skip connection, else 0."""
-        return float(self.skip != "no skip")
-
-    @property
-    def batch(self) -> int:
-        """Samples: 64, fewer where depth and width would make a slider wait."""
-        return int(np.clip(_WORK // (self.depth * self.width), 16, 64))
-
-    @property
-    def variances(self) -> tuple[float, float]:
-        """(sw^2, sb^2): n times the variance of a weight, and that of a bias."""
-        weight, bias = _variances(self.init, self.activation)
-        return self.scale**2 * weight, bias
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,50 +111,6 @@ def measure(c: Controls) -> Depth:
     )
 
 
-def expected(c: Controls) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What mean-field theory says of very wide nets and large batches.
-
-    Returns:
-        (L,) root mean squares of the layers' outputs; (L - 1,) the factor chi of the
-        squared gradient from layer l + 1 to l; (L,) the branch's share of that factor.
-    """
-    weight, bias = (c.branch**2 * variance for variance in c.variances)
-    q = v = 1.0  # mean square; variance over the batch
-    values, chi, share = [], [], []
-    for _ in range(c.depth):
-        pre = c.norm != "none" and c.place == "pre"
-        spread = (v if c.norm == "batch" else q) if pre else 1.0
-        e, m, s = _moments(c.activation, 1.0 if pre else q)
-        back = weight * s / spread
-        q, v = c.bypass * q + weight * e + bias, c.bypass * v + weight * (e - m * m)
-        share.append(back / (c.bypass + back) if c.bypass + back else 0.0)
-        after = 1.0
-        if c.norm != "none" and c.place == "post":
-            after = v if c.norm == "batch" else q
-            q = v = 1.0
-        chi.append((c.bypass + back) / after if after else 0.0)
-        values.append(sqrt(q))
-    return np.array(values), np.array(chi[1:]), np.array(share)
-
-
-def lengths(share: np.ndarray) -> np.ndarray:
-    """Distribution of path lengths, where layer l is passed by its branch or not.
-
-    Args:
-        share: (L,) of the branch; 1/2 everywhere counts paths: Bin(L, 1/2).
-
-    Returns:
-        (L + 1,) for lengths 0 to L.
-
-    >>> lengths(np.full(2, 0.5)).tolist()
-    [0.25, 0.5, 0.25]
-    """
-    out = np.ones(1)
-    for p in share:
-        out = np.convolve(out, (1 - p, p))
-    return out
-
-
 def recorded(c: Controls) -> Trace:
     """The same run once more, recorded; layer k is the scope ``layerk``.
 
@@ -283,27 +180,6 @@ def _unit(init_: str, n: int, layer: int, seed: int) -> np.ndarray:
     if init_ == "uniform 1/√n":
         return rng.uniform(-1, 1, size=(n, n)) * sqrt(3 / n)
     return rng.standard_normal((n, n)) / sqrt(n)
-
-
-@lru_cache
-def _variances(init_: str, activation: str) -> tuple[float, float]:
-    if init_ == "edge of chaos":
-        if activation in ("tanh", "sigmoid"):
-            bias = 0.05
-            return meanfield.critical(ACTIVATIONS[activation], bias), bias
-        return (2.0 if activation == "ReLU" else 1.0), 0.0
-    return {"He": 2.0, "uniform 1/√n": 1 / 3}.get(init_, 1.0), 0.0
-
-
-@lru_cache(maxsize=4096)
-def _moments(activation: str, q: float) -> tuple[float, float, float]:
-    """E phi^2, E phi, E phi'^2 at variance q."""
-    if activation == "ReLU":
-        return q / 2, sqrt(q / (2 * np.pi)), 0.5
-    if activation == "none (linear)":
-        return q, 0.0, 1.0
-    phi = ACTIVATIONS[activation]
-    return meanfield.energy(phi, q), meanfield.mean(phi, q), meanfield.slope(phi, q)
 
 
 def _slope(activation: str, z: np.ndarray) -> np.ndarray:

@@ -4,7 +4,8 @@ from math import floor, isfinite, log10
 
 import numpy as np
 
-from .depth_net import ACTIVATIONS, Depth
+from .depth_controls import ACTIVATIONS
+from .depth_net import Depth
 from .numerals import number
 from .panels import Panel, sheet
 
@@ -35,7 +36,8 @@ def render(d: Depth, guess: float | None, *, alone: bool = False) -> str:
 def says(d: Depth, guess: float | None) -> str:
     """Compare a prediction with what came out, in plain sentences, as HTML.
 
-    >>> from .depth_net import Controls, measure
+    >>> from .depth_controls import Controls
+    >>> from .depth_net import measure
     >>> says(measure(Controls(depth=1)), 0.5)
     'One layer alone hands no gradient on to another. Take a greater depth.'
     """
@@ -101,7 +103,9 @@ def _sizes(d: Depth, guess: float | None) -> Panel:
     panel.line(x, d.values_expected, "forth expected", theory)
     panel.line(x, d.values, "forth", "values", marks=few)
     if guess is None:
-        panel.words(*_corner(panel), f"the gradient {WAITS}")
+        grows = d.values[-1] > d.values[0]
+        place = _corner(panel, 0.85 if grows else 0.1)
+        panel.words(*place, f"the gradient {WAITS}")
         return panel
     mine = d.grads[-1] * np.power(float(guess), x[::-1] - 1.0)
     panel.line(x, d.grads_expected, "back expected", "dots: theory")
@@ -124,7 +128,7 @@ def _gains(d: Depth, guess: float | None) -> Panel:
     )
     panel.level(1.0)
     if guess is None:
-        panel.words(*_corner(panel), WAITS)
+        panel.words(*_corner(panel, 0.15), WAITS)
         return panel
     x = np.arange(2, n + 1)
     panel.line(x, theory, "back expected", "theory √χ")
@@ -211,9 +215,9 @@ def _decades(numbers: np.ndarray) -> tuple[float, float]:
     return 10.0**low, 10.0**high
 
 
-def _corner(panel: Panel) -> tuple[float, float]:
-    """A place near the lower left."""
+def _corner(panel: Panel, height: float) -> tuple[float, float]:
+    """A place near the left edge, at a share of the height."""
     (left, right), (low, high) = panel.ranges
-    x = left + 0.02 * (right - left)
-    y = low * (high / low) ** 0.1 if panel.log[1] else low + 0.15 * (high - low)
-    return x, y
+    linear = low + height * (high - low)
+    y = low * (high / low) ** height if panel.log[1] else linear
+    return left + 0.02 * (right - left), y

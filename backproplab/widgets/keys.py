@@ -1,4 +1,4 @@
-"""What lets the sliders of a lab keep the arrow keys in JupyterLab."""
+"""What gives the sliders of a lab their names and, in JupyterLab, the arrow keys."""
 
 import anywidget
 

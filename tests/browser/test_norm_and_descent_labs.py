@@ -67,6 +67,14 @@ def test_a_key_on_a_slider_reaches_the_picture_in_100_ms(page, cell, name):
     assert median(times) <= 100, times
 
 
+def test_every_slider_has_a_name_to_be_heard(page):
+    for cell in (NORM, DESCENT):
+        sliders = page.output(cell).get_by_role("slider")
+        names = [s.get_attribute("aria-label") for s in sliders.all()]
+
+        assert {name for c, name in SLIDERS if c == cell} < set(names)
+
+
 @pytest.mark.parametrize(
     ("shown", "name"), [("running statistics", "momentum"), ("depth", "batch size")]
 )
