@@ -168,3 +168,16 @@ def test_slips_come_out_in_a_kernel_too(tmp_path):
     done = nbval(*paths)
 
     assert 0 == done.returncode, done.stdout[-3000:]
+
+
+def test_a_solution_between_the_marks_can_be_taken_out_and_then_raises(tmp_path):
+    marks = re.compile(r"### BEGIN SOLUTION\n.*?### END SOLUTION", re.S)
+    notebook = copies.shipped("authoring")
+    cells = {c["id"]: c for c in copies.code_cells(notebook)}
+    source = "".join(cells["solution"]["source"])
+    assert marks.search(source)
+
+    cells["solution"]["source"] = marks.sub("answer = ...", source)
+
+    with pytest.raises(bp.grade.GradeError, match="course.swish: … x: not-attempted"):
+        dict(copies.judged(notebook))

@@ -303,3 +303,13 @@ def test_a_table_prints_shows_and_escapes() -> None:
     assert "<em>no rows</em>" == Table()._repr_html_()
     script = Table([{"name": "$<script>$"}])
     assert "<script>" not in script._repr_html_()
+
+
+def test_the_table_of_ops_can_be_asked_for_some_by_name():
+    assert ["tanh", "add"] == [row["op"] for row in bp.ops.table("tanh", "add")]
+    with pytest.raises(bp.errors.NameLookupError) as caught:
+        bp.ops.table("tahn")
+    assert (
+        "ops.table: there is no op 'tahn'.\n  help: did you mean tan or tanh or arctan?"
+        == str(caught.value)
+    )

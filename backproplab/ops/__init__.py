@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import NameLookupError, near
 from ..primitive import Primitive, numpy_rules
 from . import (
     activation,
@@ -95,17 +96,28 @@ globals().update(  # NumPy's other names for them: absolute, acos, amax, concat
 )
 
 
-def table() -> Table:
+def table(*names: str) -> Table:
     r"""One row an op: formula, derivative rules, autocast class, what backward reads.
 
     Read from the declarations, so text and code cannot disagree. An elementwise op has
     a local derivative for each input; of any other op stands what it sends back when
     the gradient ``g`` comes in. Where a rule has no notation, it stands as a Jacobian.
 
-    >>> row = next(row for row in table() if row["op"] == "tanh")
+    Args:
+        *names: which ops; all when none is named.
+
+    Raises:
+        NameLookupError: if an op is unknown.
+
+    >>> (row,) = table("tanh")
     >>> print(row["formula"], row["derivatives"], row["remembers"])
     $y = \tanh(x)$ $1 - y^{2}$ y
     """
     from ._catalogue import table_of  # when first asked for: the import stays light
 
-    return table_of(registry)
+    for name in names:
+        if name not in registry:
+            raise NameLookupError(
+                f"ops.table: there is no op {name!r}.", help=near(name, registry)
+            )
+    return table_of({name: registry[name] for name in names or registry})
