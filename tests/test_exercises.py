@@ -176,6 +176,19 @@ def test_a_diagnosis_starts_from_the_learners_own_answers():
     assert "path-missing" == report["h"].label
 
 
+def test_a_slip_that_no_diagnosis_finds_is_told_in_the_authors_words():
+    says = "Cubes have nothing to do with the weather."
+    far_fetched = Slip("factor-substituted", "dx = dy * np.sinc(x - 0.3)", says=says)
+    silent = Slip("factor-substituted", "dx = dy * np.sinc(x + 0.4)")
+    q = bp.exercises.Exercise(cube(slips=(far_fetched, silent)))
+    x, dy = q.given.x, q.given.dy
+
+    told, untold = (q.check(dy * np.sinc(x + c)) for c in (-0.3, 0.4))
+
+    assert ("factor-substituted", says) == (told.label, told.says)
+    assert "unexplained" == untold.label
+
+
 def test_what_follows_from_an_answer_of_a_wrong_shape_gets_credit():
     q = bp.exercises.get("loss.softmax_steps")
     e, s, p, dp = q.given.e, q.given.s, q.given.p, -q.given.target / q.given.p

@@ -903,3 +903,37 @@ def test_a_test_that_leaves_something_on_the_tape_fails():
             leave()
         assert bp.is_grad_enabled()
         assert (sockets.current_scope(), sockets.current_plugs()) == ("", ())
+
+
+def test_large_contributions_add_whatever_array_they_arrive_in():
+    rng = np.random.default_rng(0)
+    a, b, c = (rng.normal(size=(40, 40)) for _ in range(3))
+    x = bp.tensor(rng.normal(size=(40, 40)), requires_grad=True)
+
+    (x * a + x * b + x * c + x).sum().backward()
+
+    np.testing.assert_allclose(x.grad, a + b + c + 1, rtol=1e-12)
+
+
+def test_a_gradient_that_passes_on_unchanged_is_not_overwritten_by_its_neighbour():
+    rng = np.random.default_rng(0)
+    a, b = (rng.normal(size=(40, 40)) for _ in range(2))
+    x, y = (bp.tensor(rng.normal(size=(40, 40)), requires_grad=True) for _ in range(2))
+
+    @bp.elementwise(1, lambda _z, _x, y: 2 * y)
+    def plus_square(x, y):
+        return x + y * y
+
+    ((plus_square(x, y) * a).sum() + (plus_square(x, y) * b).sum()).backward()
+
+    np.testing.assert_allclose(x.grad, a + b, rtol=1e-12)
+    np.testing.assert_allclose(y.grad, 2 * y.data * (a + b), rtol=1e-12)
+
+
+def test_mt_transposes_the_last_two_axes():
+    x = bp.tensor(np.arange(6.0).reshape(1, 2, 3), requires_grad=True)
+
+    (x.mT * np.ones((1, 3, 2))).sum().backward()
+
+    assert (1, 3, 2) == x.mT.shape
+    assert (1, 2, 3) == x.grad.shape

@@ -105,7 +105,6 @@ gradient is `da`.
             Slip(
                 "factor-substituted",
                 "ds = a * (da - np.sum(da * a, axis=0, keepdims=True))",
-                says="The sum runs down the columns; it is each row that adds up to 1.",
             ),
             Slip("sign", "ds = a * (np.sum(da * a, axis=1, keepdims=True) - da)"),
         ),
@@ -135,11 +134,7 @@ dk = ds.T @ q / np.sqrt(q.shape[1])
 """,
         slips=(
             Slip("local-factor-missing", "dq = ds @ k"),
-            Slip(
-                "wrong-operand",
-                "dq = ds @ q / np.sqrt(q.shape[1])",
-                says="In the scores, q meets k: its gradient is made of k, not of q.",
-            ),
+            Slip("wrong-operand", "dq = ds @ q / np.sqrt(q.shape[1])"),
             Slip("transposed", "dk = ds @ q / np.sqrt(q.shape[1])"),
             Slip("sign", "dk = -ds.T @ q / np.sqrt(q.shape[1])"),
         ),

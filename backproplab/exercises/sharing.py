@@ -180,15 +180,8 @@ more than once, one not at all.
                 "mean-not-sum",
                 "times = np.bincount(ids, minlength=len(w)).clip(1)[:, None]\n"
                 "dw = np.eye(len(w))[ids].T @ dy / times",
-                says="Where a word occurs several times you take the mean of what "
-                "comes back; each use counts in full, so it is the sum.",
             ),
-            Slip(
-                "upstream-missing",
-                "dw = np.eye(len(w))[ids].T @ np.ones_like(dy)",
-                says="This counts how often each word occurs; what comes in, `dy`, is "
-                "not in it.",
-            ),
+            Slip("upstream-missing", "dw = np.eye(len(w))[ids].T @ np.ones_like(dy)"),
             Slip("shape", "dw = dy"),
         ),
     ),
