@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._arrays import fit, operand
-from .node import Change, Node, check_unchanged, freed, ids, run_hooks
+from .node import Change, Node, check_unchanged, form_of, freed, ids, run_hooks
 from .sockets import idle, mode
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def apply(op: Primitive, inputs: tuple[Any, ...], static: dict[str, Any]) -> Any
     node = _new(kind)
     node._id = next(ids)
     node._data = data
-    node.grad = node._extra = node._form = None
+    node.grad = node._extra = None
+    node._form = form_of(data.shape, data.dtype)
     node._op = op
     if edges and recording and op.differentiable:
         node._inputs, node._values, node._static, node._edges = (

@@ -10,9 +10,7 @@ from ._numpy import CONSTANT, no_rule, plain
 from .errors import (
     DTypeError,
     GradError,
-    NameLookupError,
     ShapeError,
-    near,
 )
 from .node import Change, Handle, Node, extra, form_of, ids, label, mark_changed
 from .primitive import numpy_rules
@@ -171,14 +169,6 @@ class Tensor(Node):
 
     def __format__(self, spec: str) -> str:
         return format(repr(self) if self.ndim else self.item(), spec)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        known = [n for n in dir(Tensor) if not n.startswith("_")]
-        raise NameLookupError(
-            f"Tensor has no attribute {name}.", help=near(name, known)
-        )
 
     # Backward.
 
