@@ -41,9 +41,13 @@ def alone(name: str, peer: str) -> dict[str, float]:
 
 def _python(*arguments: str) -> str:
     path = [str(_HERE.parent), str(_HERE.parent.parent)]
+    # Bytecode is kept, as on a user's machine.
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    env["PYTHONPATH"] = os.pathsep.join(path)
+    env["PYTHONPYCACHEPREFIX"] = str(_HERE.parents[1] / "artefacts" / "bytecode")
     return subprocess.run(
         [sys.executable, *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+        env=env,
         check=True, stdout=subprocess.PIPE, text=True,
     ).stdout  # fmt: skip
 
