@@ -37,8 +37,8 @@ __all__ = [
 
 # Loaded when first asked for, so that the import costs little more than NumPy's.
 _LATER = {
-    "anomaly", "check", "data", "exercises", "formats", "grade", "meanfield", "nn",
-    "optim", "plot", "saving", "tex", "trace", "transforms", "widgets",
+    "amp", "anomaly", "check", "data", "exercises", "formats", "grade", "meanfield",
+    "nn", "optim", "plot", "saving", "tex", "trace", "transforms", "widgets",
 }  # fmt: skip
 _FROM = {
     "checkpoint": "transforms",

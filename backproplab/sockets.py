@@ -61,9 +61,16 @@ path_now: ContextVar[str] = ContextVar("backproplab.scope", default="")
 
 @contextmanager
 def plugged(plug: Plug) -> Iterator[Plug]:
-    """Let ``plug`` listen within a ``with`` block."""
+    """Let ``plug`` listen within a ``with`` block.
+
+    Plugs that change values come first, so that those that watch see what the caller
+    sees, whichever block is the inner one.
+    """
     now = mode.get()
-    token = mode.set(Mode(now.grad, (*now.plugs, plug)))
+    first = [p for p in now.plugs if p.replay]
+    rest = [p for p in now.plugs if not p.replay]
+    plugs = (*first, plug, *rest) if plug.replay else (*now.plugs, plug)
+    token = mode.set(Mode(now.grad, plugs))
     try:
         yield plug
     finally:
