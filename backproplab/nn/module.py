@@ -7,8 +7,8 @@ from typing import Any, Self
 import numpy as np
 
 from ..errors import NameLookupError, near
-from ..sockets import current_plugs
 from ..node import Handle
+from ..sockets import current_plugs
 from ..tensor import Tensor
 from .hooks import Hook, Hooks
 from .scopes import entered
