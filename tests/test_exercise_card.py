@@ -186,3 +186,20 @@ def test_markdown_leaves_tex_and_code_alone():
         "<p>A <strong>bold</strong> $a_*b_*$ and <code>x**2 * y**2</code>, "
         "<em>so</em> 2 &lt; 3.</p>"
     ) == html(text)
+
+
+def test_a_wrong_formula_shows_the_graph_with_the_broken_link_lit():
+    card = bp.widgets.ExerciseCard("chain.tanh")
+    (field,) = card.fields.values()
+
+    field.value = "dy"
+    card.check()
+
+    assert "local-factor-missing" == card.verdict.label
+    assert 1 == card._said.value.count('aria-label="the broken link"')
+
+    field.value = "dy * (1 - y**2)"
+    card.check()
+
+    assert card.verdict.ok
+    assert "the broken link" not in card._said.value

@@ -533,3 +533,31 @@ def test_no_path_is_said_in_a_sentence(fan):
     assert (
         "No path leads from <code>b</code> to <code>a</code>." in stepper.message.value
     )
+
+
+def wrong_square() -> tuple[bp.trace.Trace, bp.grade.Report]:
+    w = bp.tensor(3.0, requires_grad=True, name="w")
+    with bp.record() as run:
+        h = bp.ops.tanh(w).named("h")
+        loss = (h * 2.0).named("loss")
+        loss.backward()
+    return run, bp.grade.check(run, {"w": 2.0})
+
+
+def test_a_broken_link_is_lit_with_a_cross_and_a_label() -> None:
+    run, report = wrong_square()
+
+    for said in (report, report["w"], [("h", "w")], bp.grade.diagnose(run, "w", 2.0)):
+        picture = GraphExplorer(run, broken=said).picture()
+        assert 1 == picture.count(
+            'class="cross" role="img" aria-label="the broken link"'
+        )
+    assert ("h", "w") == report["w"].where
+
+
+def test_nothing_is_lit_where_nothing_is_broken() -> None:
+    run, _ = wrong_square()
+    right = bp.grade.check(run, {"w": run["w"].grad})
+
+    for said in ((), right, [("h", "nobody")]):
+        assert 'class="cross"' not in GraphExplorer(run, broken=said).picture()

@@ -196,6 +196,7 @@ def _toggle(x: float, y: float, key: str, sign: str, label: str) -> str:
 def _arrow(i: int, link: Link, route: Route, middle: float, t: int) -> str:
     sent = [s for s in link.steps if s <= t]
     classes = (" sent" if sent else "") + (" now" if t and t in link.steps else "")
+    classes += " broken" if link.broken else ""
     forth = [
         f'<path class="line" d="{_curve(route.points)}"/>',
         _head(route, ahead=True),
@@ -211,7 +212,23 @@ def _arrow(i: int, link: Link, route: Route, middle: float, t: int) -> str:
     label = _slope(link, route, middle)
     return (
         f'<g class="bpl-arrow{classes}" data-link="{i}">'
-        f'<g class="forth">{"".join(forth)}</g>{"".join(back)}{label}</g>'
+        f'<g class="forth">{"".join(forth)}</g>{"".join(back)}{label}'
+        f"{_broken(route) if link.broken else ''}</g>"
+    )
+
+
+def _broken(route: Route) -> str:
+    """A cross on the middle of the line, on a broad band along it."""
+    (x0, y0), (x1, y1) = route.points[0], route.points[-1]
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2
+    if len(route.points) > 2:
+        x, y = route.points[len(route.points) // 2]
+    return (
+        f'<path class="band" d="{_curve(route.points)}"/>'
+        f'<g class="cross" role="img" aria-label="the broken link">'
+        f"<title>the broken link</title>"
+        f'<circle cx="{x:g}" cy="{y:g}" r="9"/>'
+        f'<path d="M{x - 4:g},{y - 4:g}l8,8m0,-8l-8,8"/></g>'
     )
 
 

@@ -12,8 +12,11 @@ from ..exercises.attempts import last_typed
 from ..exercises.formula import Formula, FormulaError
 from ..exercises.judging import read, spell
 from ..grade import Report, Verdict
+from .drawing import svg
+from .graph import broken_links
 from .lab import STATIC, Lab
 from .markdown import html
+from .scene import compose
 
 
 class ExerciseCard(Lab):
@@ -98,7 +101,8 @@ class ExerciseCard(Lab):
             said = "".join(
                 f"<p>{escape(str(n.message), quote=False)}</p>" for n in notes
             )
-            self._said.value = _live(self._words(self.verdict) + said, kind)
+            lit = self._lit(self.verdict)
+            self._said.value = _live(self._words(self.verdict) + said + lit, kind)
         return self.verdict
 
     def hint(self) -> None:
@@ -169,6 +173,12 @@ class ExerciseCard(Lab):
             said = _understood(self.exercise.problem.variable(name), formula)
             if self._read[name].value != said:
                 self._read[name].value = said
+
+    def _lit(self, verdict: Verdict | Report) -> str:
+        """Draw the exercise's graph with the broken links lit, if any was found."""
+        run = self.exercise.truth()
+        links = broken_links(run, verdict)
+        return svg(compose(run, broken=links), 0) if links else ""
 
     def _words(self, verdict: Verdict | Report) -> str:
         if isinstance(verdict, Verdict) and "\n" in verdict.says:

@@ -6,6 +6,7 @@ import anywidget
 import ipywidgets
 import traitlets
 
+from ..grade import Diagnosis, Report, Verdict
 from ..trace import Trace
 from .drawing import STATIC, data, summary, svg
 from .formula import explain
@@ -36,6 +37,8 @@ class GraphExplorer(Lab):
         run: a recorded run; what an unfinished one lacks is said in the lab.
         folded: dotted paths of modules to fold at first; by default only those of a run
             too large to draw.
+        broken: what ``bp.grade`` said (a report, a verdict, a diagnosis) or pairs
+            (output name, input name): these links are lit.
 
     Attributes:
         step: how many backward steps are shown, 0 to ``steps``.
@@ -58,8 +61,11 @@ class GraphExplorer(Lab):
     selected = traitlets.Unicode("")
     folded = traitlets.Tuple()
 
-    def __init__(self, run: Trace, folded: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self, run: Trace, folded: tuple[str, ...] | None = None, *, broken: Any = ()
+    ) -> None:
         self.run = run
+        self.broken = broken_links(run, broken)
         self.view = GraphView()
         self.formula = ipywidgets.HTMLMath()
         self._scene = Scene((), (), {}, (), "")
@@ -127,7 +133,7 @@ class GraphExplorer(Lab):
 
     def _compose(self) -> None:
         with self.reported():
-            self._scene = compose(self.run, self.folded)
+            self._scene = compose(self.run, self.folded, self.broken)
             self.view.scene = data(self._scene)
             self.view.selected = self._key(self.selected)
 
@@ -167,6 +173,20 @@ class GraphExplorer(Lab):
             return ""
         i = self.run[name].id
         return next((c.key for c in self._scene.cells if i in c.records), "")
+
+
+def broken_links(run: Trace, said: Any) -> tuple[tuple[str, str], ...]:
+    """Find the links of a run that a report, verdict or diagnosis speaks of."""
+    if isinstance(said, Report):
+        said = list(said.values())
+    elif isinstance(said, (Verdict, Diagnosis)):
+        said = [said]
+    places = [s.where if isinstance(s, (Verdict, Diagnosis)) else s for s in said]
+    return tuple(
+        (place[0], place[1])
+        for place in places
+        if isinstance(place, tuple) and all(name in run for name in place)
+    )
 
 
 _HINT = sentence("Step, or click a box: its formula appears here, with its numbers.")

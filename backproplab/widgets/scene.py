@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,12 +50,16 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One arrow: ``source`` is an operand of ``target``, ``local`` their slope."""
+    """One arrow: ``source`` is an operand of ``target``, ``local`` their slope.
+
+    ``broken`` says that a diagnosis found the link broken.
+    """
 
     source: str
     target: str
     local: str
     steps: tuple[int, ...]
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +82,25 @@ class Scene:
     note: str
 
 
-def compose(run: Trace, folded: Collection[str] = ()) -> Scene:
+def compose(
+    run: Trace,
+    folded: Collection[str] = (),
+    broken: Collection[tuple[str, str]] = (),
+) -> Scene:
     """Turn a run into boxes, arrows and steps.
 
     Args:
         run: a recorded run, with or without a backward pass.
         folded: dotted paths of the modules that are one box each.
+        broken: (output name, input name) of the links to light.
     """
     groups = group(run, folded, LIMIT)
     steps = backward(run)
-    links = _links(run, groups, steps)
+    lit = {(groups.key[run[x].id], groups.key[run[out].id]) for out, x in broken}
+    links = tuple(
+        replace(link, broken=True) if (link.source, link.target) in lit else link
+        for link in _links(run, groups, steps)
+    )
     within = Counter(
         f for ids in groups.members.values() for f in groups.frames[ids[0]]
     )
