@@ -937,3 +937,32 @@ def test_mt_transposes_the_last_two_axes():
 
     assert (1, 3, 2) == x.mT.shape
     assert (1, 2, 3) == x.grad.shape
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_large_gradients_are_the_same_whether_or_not_anybody_listens(seed):
+    def leaves_and_loss():
+        rng = np.random.default_rng(seed)
+        shapes = [(40, 40), (40, 40), (40, 40), (40,)]
+        leaves = [bp.tensor(rng.normal(size=s), requires_grad=True) for s in shapes]
+        values = list(leaves)
+        for _ in range(14):
+            a, b = (values[i] for i in rng.integers(0, len(values), 2))
+            made = (
+                lambda a, b: a + b, lambda a, b: a - b, lambda a, b: a * b,
+                lambda a, b: np.tanh(a), lambda a, b: -a, lambda a, b: a.T * 2.0,
+                lambda a, b: np.maximum(a, b), lambda a, b: a - a.mean(),
+                lambda a, b: np.where(a.data > 0, a, b),
+            )  # fmt: skip
+            values.append(made[rng.integers(0, len(made))](a, b))
+        return leaves, sum((0.01 * v).sum() for v in values[-5:])
+
+    alone, loss = leaves_and_loss()
+    loss.backward()
+    watched, loss = leaves_and_loss()
+    with bp.plugged(bp.Plug()):
+        loss.backward()
+
+    for x, y in zip(alone, watched, strict=True):
+        assert (x.grad is None) == (y.grad is None)
+        np.testing.assert_array_equal(y.grad, x.grad)
