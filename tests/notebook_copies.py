@@ -75,17 +75,19 @@ def mistakes(name: str) -> Iterator[Mistake]:
                 yield Mistake(name, id, slip.code, slip.label, slip.where)
 
 
-def judged(notebook: Notebook, to_the_end: bool = True) -> Iterator[tuple[str, Any]]:
-    """Run the code cells one after another; yield (cell id, its last value).
+def judged(notebook: Notebook) -> Iterator[tuple[str, Any]]:
+    """Run the cells that end in a verdict, and what they need; yield (id, last value).
 
-    Args:
-        notebook: what is run.
-        to_the_end: or else no further than the last cell that ends in a verdict.
+    What no verdict rests on (a demonstration, a training run) is left out: it runs in
+    a kernel, under nbval.
     """
+    yield from run(needed(code_cells(notebook)))
+
+
+def run(cells: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Run cells one after another; yield (cell id, its last value)."""
     space: dict[str, Any] = {"__name__": "__main__"}
-    cells = code_cells(notebook)
-    judge = [i for i, c in enumerate(cells) if {"problem", "verdict"} & told(c).keys()]
-    for cell in cells if to_the_end else cells[: judge[-1] + 1]:
+    for cell in cells:
         tree = ast.parse("".join(cell["source"]))
         last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
         exec(compile(tree, cell["id"], "exec"), space)
@@ -93,6 +95,22 @@ def judged(notebook: Notebook, to_the_end: bool = True) -> Iterator[tuple[str, A
         if last is not None:
             value = eval(compile(ast.Expression(last.value), cell["id"], "eval"), space)
         yield cell["id"], value
+
+
+def needed(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """List the cells that the verdicts rest on, by the names that they bind and use.
+
+    A name handed to a call, or whose method is called, may have been changed by it.
+    """
+    kept, wanted = [], set()
+    for cell in reversed(cells):
+        tree = ast.parse("".join(cell["source"]))
+        bound, touched, read = _names(tree)
+        judges = bool({"problem", "verdict"} & told(cell).keys())
+        if judges or (bound | touched - {"bp", "np"}) & wanted or "globals" in read:
+            kept.append(cell)
+            wanted = wanted - bound | read
+    return kept[::-1]
 
 
 def asserted(notebook: Notebook, ok: bool = True) -> Notebook:
@@ -109,6 +127,37 @@ def write(notebook: Notebook, path: Path) -> Path:
     """Write a notebook file."""
     path.write_text(json.dumps(notebook, ensure_ascii=False, indent=1), "utf-8")
     return path
+
+
+def _names(tree: ast.Module) -> tuple[set[str], set[str], set[str]]:
+    """Names that a cell binds afresh, that it may change, and that it reads."""
+    bound, touched, read = set(), set(), set()
+    for statement in tree.body:
+        if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
+            bound.add(statement.name)
+        elif isinstance(statement, (ast.Import, ast.ImportFrom)):
+            bound |= {(a.asname or a.name).split(".")[0] for a in statement.names}
+        elif isinstance(statement, ast.Assign):
+            bound |= {n.id for t in statement.targets for n in _leaves(t)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            (read if isinstance(node.ctx, ast.Load) else touched).add(node.id)
+        elif isinstance(node, ast.Call):
+            handed = [*node.args, *(k.value for k in node.keywords)]
+            touched |= {a.id for a in handed if isinstance(a, ast.Name)}
+            touched |= {n.id for n in ast.walk(node.func) if isinstance(n, ast.Name)}
+        elif isinstance(getattr(node, "ctx", None), ast.Store):  # a part of an object
+            touched |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    return bound, touched, read
+
+
+def _leaves(target: ast.expr) -> Iterator[ast.Name]:
+    """The plain names of an assignment's target; parts of objects are left out."""
+    if isinstance(target, ast.Name):
+        yield target
+    elif isinstance(target, (ast.Tuple, ast.List)):
+        for element in target.elts:
+            yield from _leaves(element)
 
 
 def _answer(cell: dict[str, Any], mistake: Mistake | None) -> str | None:

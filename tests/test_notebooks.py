@@ -121,7 +121,7 @@ def test_a_slip_is_blamed_where_it_stands_and_nowhere_else(mistake):
     name = mistake.notebook
     cells = {c["id"]: copies.told(c) for c in copies.code_cells(copies.shipped(name))}
 
-    shown = dict(copies.judged(copies.solved(name, mistake), to_the_end=False))
+    shown = dict(copies.judged(copies.solved(name, mistake)))
 
     wrong = {}
     for id, about in cells.items():
@@ -181,4 +181,4 @@ def test_a_solution_between_the_marks_can_be_taken_out_and_then_raises(tmp_path)
     cells["solution"]["source"] = marks.sub("answer = ...", source)
 
     with pytest.raises(bp.grade.GradeError, match=r"course\.swish: … x: not-att"):
-        dict(copies.judged(notebook))
+        dict(copies.run(copies.code_cells(notebook)))
