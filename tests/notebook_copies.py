@@ -10,7 +10,10 @@ import copy
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from dis import get_instructions
+from functools import cache
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import backproplab as bp
@@ -75,13 +78,21 @@ def mistakes(name: str) -> Iterator[Mistake]:
                 yield Mistake(name, id, slip.code, slip.label, slip.where)
 
 
-def judged(notebook: Notebook) -> Iterator[tuple[str, Any]]:
+def judged(
+    notebook: Notebook, mistake: Mistake | None = None
+) -> Iterator[tuple[str, Any]]:
     """Run the cells that end in a verdict, and what they need; yield (id, last value).
 
     What no verdict rests on (a demonstration, a training run) is left out: it runs in
-    a kernel, under nbval.
+    a kernel, under nbval. With a mistake, verdicts that do not rest on it are left out.
     """
-    yield from run(needed(code_cells(notebook)))
+    cells = code_cells(notebook)
+    verdicts = [c for c in cells if {"problem", "verdict"} & told(c).keys()]
+    if mistake:
+        wrong = [c for c in cells if mistake.place in (c["id"], told(c).get("problem"))]
+        verdicts = [v for v in verdicts if any(c in needed(cells, [v]) for c in wrong)]
+    places = {v["id"] for v in verdicts}
+    yield from (said for said in run(needed(cells, verdicts)) if said[0] in places)
 
 
 def run(cells: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
@@ -97,19 +108,23 @@ def run(cells: list[dict[str, Any]]) -> Iterator[tuple[str, Any]]:
         yield cell["id"], value
 
 
-def needed(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """List the cells that the verdicts rest on, by the names that they bind and use.
+def needed(
+    cells: list[dict[str, Any]], verdicts: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """List the cells that verdicts rest on, by the names that they bind and use.
 
     A name handed to a call, or whose method is called, may have been changed by it.
+    Every cell that imports is run, but what else it does is not taken as needed.
     """
     kept, wanted = [], set()
     for cell in reversed(cells):
-        tree = ast.parse("".join(cell["source"]))
-        bound, touched, read = _names(tree)
-        judges = bool({"problem", "verdict"} & told(cell).keys())
-        if judges or (bound | touched - {"bp", "np"}) & wanted or "globals" in read:
+        source = "".join(cell["source"])
+        bound, touched, read = _names(source)
+        if cell in verdicts or (bound | touched) & wanted or "globals" in read:
             kept.append(cell)
             wanted = wanted - bound | read
+        elif imports := [s for s in source.splitlines() if s.startswith("import ")]:
+            kept.append({**cell, "source": "\n".join(imports)})
     return kept[::-1]
 
 
@@ -129,35 +144,44 @@ def write(notebook: Notebook, path: Path) -> Path:
     return path
 
 
-def _names(tree: ast.Module) -> tuple[set[str], set[str], set[str]]:
-    """Names that a cell binds afresh, that it may change, and that it reads."""
+@cache
+def _names(source: str) -> tuple[set[str], set[str], set[str]]:
+    """Global names that a cell binds, that it may change, and that it reads first."""
+    tree = ast.parse(source)
     bound, touched, read = set(), set(), set()
     for statement in tree.body:
-        if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
-            bound.add(statement.name)
-        elif isinstance(statement, (ast.Import, ast.ImportFrom)):
-            bound |= {(a.asname or a.name).split(".")[0] for a in statement.names}
-        elif isinstance(statement, ast.Assign):
-            bound |= {n.id for t in statement.targets for n in _leaves(t)}
+        code = compile(ast.Module([statement], []), "cell", "exec")
+        read |= _loaded(code) - bound
+        if not isinstance(statement, (ast.Import, ast.ImportFrom)):
+            bound |= {i.argval for i in get_instructions(code) if i.opname == _STORE}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
-            (read if isinstance(node.ctx, ast.Load) else touched).add(node.id)
-        elif isinstance(node, ast.Call):
-            handed = [*node.args, *(k.value for k in node.keywords)]
-            touched |= {a.id for a in handed if isinstance(a, ast.Name)}
-            touched |= {n.id for n in ast.walk(node.func) if isinstance(n, ast.Name)}
+        if isinstance(node, ast.Call):
+            handed = [node.func, *node.args, *(k.value for k in node.keywords)]
+            touched |= {n.id for a in handed if (n := _root(a)) is not None}
         elif isinstance(getattr(node, "ctx", None), ast.Store):  # a part of an object
-            touched |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-    return bound, touched, read
+            touched |= {n.id for n in [_root(node)] if n is not None}
+    modules = {"bp", "np"}
+    return bound, touched - modules, read - modules
 
 
-def _leaves(target: ast.expr) -> Iterator[ast.Name]:
-    """The plain names of an assignment's target; parts of objects are left out."""
-    if isinstance(target, ast.Name):
-        yield target
-    elif isinstance(target, (ast.Tuple, ast.List)):
-        for element in target.elts:
-            yield from _leaves(element)
+_STORE = "STORE_NAME"
+
+
+def _loaded(code: CodeType) -> set[str]:
+    """Globals that code reads, in the functions and classes within it, too."""
+    found = {
+        i.argval
+        for i in get_instructions(code)
+        if i.opname in ("LOAD_NAME", "LOAD_GLOBAL")
+    }
+    return found.union(*(_loaded(c) for c in code.co_consts if type(c) is CodeType))
+
+
+def _root(node: ast.AST) -> ast.Name | None:
+    """The name at the left end of ``name.attribute[index]``."""
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return node if isinstance(node, ast.Name) else None
 
 
 def _answer(cell: dict[str, Any], mistake: Mistake | None) -> str | None:

@@ -5,11 +5,13 @@ int64. Whatever is random takes a ``numpy.random.Generator`` and nothing else.
 """
 
 from .batching import batches
+from .characters import CharacterText, read_text
 from .images import Digits, digits
 from .points import Points, moons, spirals, xor
 from .text import MarkovText, markov_text
 
 __all__ = [
+    "CharacterText",
     "Digits",
     "MarkovText",
     "Points",
@@ -17,6 +19,7 @@ __all__ = [
     "digits",
     "markov_text",
     "moons",
+    "read_text",
     "spirals",
     "xor",
 ]

@@ -1,4 +1,4 @@
-"""Text whose entropy is known exactly; reading a text from a file is not done here."""
+"""Text whose entropy is known exactly; one of your own is read in ``characters``."""
 
 from __future__ import annotations  # naming np.random would load it, 8 ms
 
