@@ -1,6 +1,7 @@
 """Pictures for paper and slides; matplotlib enters here and loads when first used."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from io import BytesIO, StringIO
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ _DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
 def figure(width: float = 6.4, height: float = 3.6) -> "Figure":
     """Make an empty figure that no window and no registry knows; draw in ``house()``.
 
+    As the last line of a cell it shows itself, in the ink of the theme.
+
     Args:
         width: in inches.
         height: in inches.
@@ -35,9 +38,7 @@ def figure(width: float = 6.4, height: float = 3.6) -> "Figure":
     >>> svg(fig)[:5], png(fig)[1:4]
     ('<svg ', b'PNG')
     """
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained", facecolor="none")
+    return _shown()(figsize=(width, height), layout="constrained", facecolor="none")
 
 
 def house() -> Any:
@@ -88,7 +89,8 @@ def svg(fig: "Figure") -> str:
     Keep the figure and call this again after each change; nothing else is kept.
     """
     stream = StringIO()
-    fig.savefig(stream, format="svg", metadata={"Date": None})
+    with house():
+        fig.savefig(stream, format="svg", metadata={"Date": None})
     text = stream.getvalue()
     text = text[text.index("<svg ") :]
     text = text.replace(INK.lower(), f"var(--jp-ui-font-color1, {INK})")
@@ -172,6 +174,19 @@ def by_layer(
             *panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=4
         )
     return fig
+
+
+@cache
+def _shown() -> "type[Figure]":
+    from matplotlib.figure import Figure
+
+    class Shown(Figure):
+        """A figure that a notebook shows as SVG, without ``%matplotlib``."""
+
+        def _repr_html_(self) -> str:
+            return svg(self)
+
+    return Shown
 
 
 def _line(

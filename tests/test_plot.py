@@ -21,6 +21,12 @@ def run():
     return run
 
 
+def test_a_figure_shows_itself_in_a_notebook(run):
+    fig = plot.gradient_flow(run)
+
+    assert "<svg " == fig._repr_html_()[:5]
+
+
 def test_importing_the_package_loads_no_picture_library():
     code = (
         "import sys, backproplab;"
