@@ -96,6 +96,33 @@ def import_progress(text: str) -> int:
     Raises:
         ProgressError: if the text is not such a block, or only a part of one.
     """
+    found = _unpacked(text)
+    before = sum(map(len, attempts().values()))
+    _merge(found)
+    return sum(map(len, attempts().values())) - before
+
+
+def attempts_in(path: Path) -> dict[str, list[dict[str, Any]]]:
+    """Read a learner's file: ``progress.json``, or an exported block saved as text.
+
+    Raises:
+        OSError: if it cannot be read.
+        ProgressError: if it is neither, broken, or from a newer version.
+    """
+    if path.stat().st_size > _MOST:
+        raise ProgressError(f"{path} is larger than {_MOST:,} bytes; no progress is.")
+    try:
+        if (text := path.read_text("utf-8")).lstrip().startswith(_BEGIN):
+            return _unpacked(text)
+    except UnicodeDecodeError:
+        pass
+    known, whole = _read(path)
+    if not whole:
+        raise ProgressError(f"{path} {_STRANGE}.")
+    return known
+
+
+def _unpacked(text: str) -> dict[str, list[dict[str, Any]]]:
     if not isinstance(text, str) or _BEGIN not in text or _END not in text:
         raise ProgressError(
             f"import_progress: the text must hold all from {_BEGIN!r} to {_END!r}.",
@@ -107,15 +134,12 @@ def import_progress(text: str) -> int:
         plain = unpack.decompress(base64.b64decode(packed, validate=True), _MOST)
         if not unpack.eof:
             raise ValueError("it is cut off, or too large")
-        found = _checked(json.loads(plain))
-    except (binascii.Error, zlib.error, ValueError) as error:
+        return _checked(json.loads(plain))
+    except (binascii.Error, zlib.error, ValueError, RecursionError) as error:
         raise ProgressError(
             f"import_progress: the block is damaged ({error}).",
             help="copy the whole block that export_progress() returned.",
         ) from None
-    before = sum(map(len, attempts().values()))
-    _merge(found)
-    return sum(map(len, attempts().values())) - before
 
 
 def _path() -> Path:
