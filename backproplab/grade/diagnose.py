@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from .pairs import pairs
 from .search import Search
 from .shapes import mended, unsummed
 from .telling import TELLING, VAGUE, Explanation
-from .verdict import GradeError
+from .verdict import GradeError, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,7 +66,7 @@ class Diagnosis:
         colour = "#009E73" if self.ok else "#D55E00"  # Okabe-Ito
         return (
             f'<div role="status"><span style="color:{colour};font-weight:bold">'
-            f"{'✓' if self.ok else '✗'} {self.label}.</span> {escape(self.says)}</div>"
+            f"{'✓' if self.ok else '✗'} {self.label}.</span> {written(self.says)}</div>"
         )
 
 

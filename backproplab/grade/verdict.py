@@ -69,7 +69,7 @@ class Verdict:
         head = f"<code>{escape(self.name)}</code> " if self.name else ""
         return (
             f'<div role="status"><span style="{_style(self)}">'
-            f"{self.mark} {head}{self.label}.</span> {escape(self.says)}</div>"
+            f"{self.mark} {head}{self.label}.</span> {written(self.says)}</div>"
         )
 
 
@@ -146,7 +146,7 @@ class Report(Mapping[str, Verdict]):
             f'<tr><td style="{_style(v)}">{v.mark}</td>'
             f'<td style="text-align:left"><code>{escape(n)}</code></td>'
             f'<td style="text-align:left;white-space:nowrap">{v.label}</td>'
-            f'<td style="text-align:left">{escape(v.says)}</td></tr>'
+            f'<td style="text-align:left">{written(v.says)}</td></tr>'
             for n, v in self.items()
         )
         head = "<tr><th></th><th>step</th><th>verdict</th><th></th></tr>"
@@ -154,6 +154,16 @@ class Report(Mapping[str, Verdict]):
             f'<table role="status"><thead>{head}</thead><tbody>{rows}</tbody></table>'
             f"<p><strong>{escape(self.says)}</strong></p>"
         )
+
+
+def written(says: str) -> str:
+    """Write a sentence as HTML: what stands between backquotes is code.
+
+    >>> written("replace the `...`")
+    'replace the <code>...</code>'
+    """
+    parts = escape(says, quote=False).split("`")
+    return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
 
 
 def _style(verdict: Verdict) -> str:

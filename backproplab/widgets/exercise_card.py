@@ -140,11 +140,10 @@ class ExerciseCard(Lab):
         state = self.verdict.label if self.verdict is not None else "not checked"
         return f"{self.exercise.id}, {count} formula{'s' * (count > 1)}, {state}"
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        bundle = super()._repr_mimebundle_(**kwargs)
+    def page(self) -> str:
+        """Write the task, for a page without a kernel."""
         note = "<p><em>Run the notebook to answer here.</em></p>"
-        bundle["text/html"] = f"{_STYLE}<div class='bpl-card'>{self._task(note)}</div>"
-        return bundle
+        return f"{_STYLE}<div class='bpl-card'>{self._task(note)}</div>"
 
     def _task(self, note: str = "") -> str:
         field, _, rest = self.exercise.id.partition(".")

@@ -7,8 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import ipywidgets
+from IPython.display import display
 
 STATIC = Path(__file__).parent / "static"
+# Seen where no kernel draws the lab in the output before, nor its picture is there.
+_STILL = """<style>
+.jp-OutputArea-child:has(.bpl-widget, .bpl-page, .jp-RenderedSVG)
++ .jp-OutputArea-child .bpl-still { display: none; }
+</style><div class="bpl-still">%s</div>"""
 
 
 class Lab(ipywidgets.VBox):
@@ -28,6 +34,10 @@ class Lab(ipywidgets.VBox):
 
     def picture(self) -> str:
         """Draw the lab as SVG, for a page without a kernel; empty if it cannot."""
+        return ""
+
+    def page(self) -> str:
+        """Write the lab as HTML, for a page without a kernel; empty if it is drawn."""
         return ""
 
     def say(self, text: str) -> None:
@@ -62,10 +72,23 @@ class Lab(ipywidgets.VBox):
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle = dict(super()._repr_mimebundle_(**kwargs) or {})
         bundle["text/plain"] = repr(self)
-        picture = self.picture()
-        if picture:
+        if picture := self.picture():
             bundle["image/svg+xml"] = picture
+        if page := self.page():
+            bundle["text/html"] = f'<div class="bpl-page">{page}</div>'
         return bundle
+
+    def _ipython_display_(self) -> None:
+        """Show the lab, and beside it the still picture that a page keeps of it.
+
+        A page made by nbconvert prefers the live view and loads what draws it from the
+        network; offline it would be blank.
+        """
+        bundle = self._repr_mimebundle_()
+        display(bundle, raw=True)
+        still = bundle.get("text/html") or bundle.get("image/svg+xml")
+        if still:
+            display({"text/html": _STILL % still, "text/plain": ""}, raw=True)
 
 
 def sentence(text: str) -> str:

@@ -12,7 +12,7 @@ from .._symbols import Symbol, partial
 from ..trace import Path, Trace, replay
 from . import numerals
 from .formula import factor, math, symbols, variable
-from .lab import Lab
+from .lab import STATIC, Lab
 from .missing import missing
 from .steps import slope
 
@@ -81,6 +81,11 @@ class ChainRuleStepper(Lab):
     def back(self) -> None:
         """Show the path before; at the start, nothing."""
         self.path -= 1
+
+    def page(self) -> str:
+        """Write the path that is shown, for a page without a kernel."""
+        css = STATIC.joinpath("graph.css").read_text("utf-8")
+        return f"<style>{css}</style>{self._words.value}" if self.paths else ""
 
     def __str__(self) -> str:
         return f"path {self.path} of {self.count} from {self.a} to {self.b}"
