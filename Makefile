@@ -12,7 +12,7 @@ NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=120
 SUITE := --ignore=tests/bench/test_speed.py $(NBVAL) tests backproplab $(wildcard notebooks/*.ipynb)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test test-all bench lint format constraints clean
+.PHONY: help lab test test-all bench fuzz lint format constraints clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -35,6 +35,10 @@ test-all: .venv/.all ## the same with browser, MPI and oracles; nothing may be s
 
 bench: .venv/.all ## speed and memory beside hand-written NumPy, PyTorch, JAX, ...
 	$(PYTEST) -s tests/bench
+
+fuzz: .venv/.test ## bad input, invented: SECONDS=600 each for parser, checks, formats, files
+	$(foreach driver,$(wildcard tests/fuzz/fuzz_*.py),\
+	  $(BIN)/python $(driver) --seconds $(or $(SECONDS),600) &&) true
 
 lint: .venv/.test ## ruff and mypy, changing nothing
 	$(BIN)/ruff format --check .

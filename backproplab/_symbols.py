@@ -95,14 +95,17 @@ class Symbol:
     def __array_ufunc__(
         self, ufunc: Any, method: str, *inputs: Any, **options: Any
     ) -> Symbol:
-        if method != "__call__":
-            raise TypeError(f"np.{ufunc.__name__}.{method} has no formula")
+        if method != "__call__" or "out" in options:
+            what = method if method != "__call__" else "with out="
+            raise TypeError(f"np.{ufunc.__name__} {what} has no formula")
         symbols = [x if isinstance(x, Symbol) else lift(x) for x in inputs]
         with np.errstate(all="ignore"):
             value = ufunc(*(s.value for s in symbols), **options)
         return _write(ufunc.__name__, symbols, value)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if func is np.where and len(args) != 3:
+            raise TypeError("np.where without both cases has no formula")
         plain = [_value(a) for a in args]
         with np.errstate(all="ignore"):
             value = func(*plain, **{k: _value(v) for k, v in kwargs.items()})

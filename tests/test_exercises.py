@@ -362,6 +362,11 @@ def test_matrix_formulas_keep_their_shapes():
         ("q", "There is no 'q' here; known: x, w, dy, t.\n  q\n  ^"),
         ("exp", "exp is a function: write `exp(...)`.\n  exp\n  ^"),
         ("x @ x", "`@` does not fit (3, 4) and (3, 4).\n  x @ x\n    ^"),
+        ("where(t > 0)", "where takes 3 values, not 1.\n  where(t > 0)\n  ^"),
+        (
+            "maximum(t, 1, x)",
+            "maximum takes 2 values, not 3.\n  maximum(t, 1, x)\n  ^",
+        ),
         ("x.shape", "'.' is not part of a formula.\n  x.shape\n   ^"),
         ("", "There is no formula yet.\n  \n  ^"),
     ],

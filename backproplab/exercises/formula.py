@@ -260,6 +260,10 @@ class _Reader:
             np.size(values[1].value) != 1 or abs(float(values[1].value)) > _POWER
         ):
             self.fail(f"A power is one number, at most {_POWER}.", at)
+        wanted = f.nin if isinstance(f, np.ufunc) else 3 if f is np.where else None
+        if wanted not in (None, len(values)):
+            many = f"{wanted} value{'s' * (wanted != 1)}"
+            self.fail(f"{word} takes {many}, not {len(values)}.", at)
         try:
             if _size(f, shapes) > _LARGEST:
                 self.fail(f"{word} would make more than {_LARGEST} numbers.", at)
