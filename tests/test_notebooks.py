@@ -83,6 +83,16 @@ def test_every_code_cell_with_a_claim_asserts_it_or_ends_in_a_verdict(name):
             assert ".check(" in source.splitlines()[-1], cell["id"]
 
 
+@pytest.mark.parametrize("name", copies.NAMES)
+def test_the_last_cell_says_where_to_go_by_links_that_lead_there(name):
+    last = "".join(copies.shipped(name)["cells"][-1]["source"])
+
+    links = re.findall(r"\]\((\w+)\.ipynb\)", last.partition("Where to go from here")[2])
+
+    assert links
+    assert set(links) - {name} <= {*copies.NAMES, "08_build_an_engine"}
+
+
 def test_the_reader_predicts_before_the_cell_that_shows():
     for name in copies.NAMES:
         cells = copies.code_cells(copies.shipped(name))
