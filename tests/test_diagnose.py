@@ -399,3 +399,17 @@ if __name__ == "__main__":
             print(f"{number} broken, {name} graphs: {found}")
             if name in sys.argv[1:]:
                 print("\n".join(found.misses))
+
+
+def test_of_two_nodes_with_one_gradient_the_named_one_is_told():
+    rng = np.random.default_rng(0)
+    x = bp.tensor(rng.normal(size=(4, 3)), requires_grad=True)
+    b = bp.tensor(rng.normal(size=(4, 3)), requires_grad=True)
+    with bp.record() as run:
+        h = np.tanh(np.sin(np.tanh(x * 2.0)))
+        y = np.sin(h * 0.5 + b)  # h * 0.5 and b have the same gradient
+        y.backward(rng.normal(size=(4, 3)))
+
+    said = bp.grade.diagnose(run, "x", run["b"].grad)
+
+    assert ("wrong-node", "b") == (said.label, said.where)

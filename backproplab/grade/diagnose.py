@@ -218,7 +218,9 @@ def _whole(search: Search) -> Iterator[tuple[tuple[float, ...], Diagnosis]]:
         grad = search.grads.get(r.id) if r.id > t else r.grad
         if r.id != t and search.matches(grad):
             says = f"This is the gradient of {r.name}, not of {name}."
-            yield (tier, 0), Diagnosis("wrong-node", r.name, says)
+            entry = r._entry  # of two with this gradient, the one with a name is told
+            nameless = not (entry.given or entry.assigned or entry.aliases)
+            yield (tier, 0, nameless), Diagnosis("wrong-node", r.name, says)
         elif np.size(r.value) > 1 and search.matches(r.value):
             says = f"This is the value of {r.name}; the gradient of {name} is asked."
             yield (tier, 1), Diagnosis("wrong-node", r.name, says)
