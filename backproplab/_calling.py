@@ -48,6 +48,8 @@ def caller(op: Primitive, body: Callable[..., Any]) -> Callable[..., Any]:
         most = arity + len(by_place)
 
         def call(*args: Any, **static: Any) -> Any:
+            if not static and len(args) == arity and not required:
+                return apply(op, args, defaults)
             if not static and arity < len(args) <= most:
                 static = dict(zip(by_place, args[arity:], strict=False))
                 args = args[:arity]

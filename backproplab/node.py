@@ -91,7 +91,8 @@ def extra(node: Any) -> Extra:
 
 def mark_changed(node: Any) -> None:
     """Note that the node's data is not what earlier operations saw."""
-    extra(node).change.at = Change.latest = next(ids)
+    own = node._extra or extra(node)
+    own.change.at = Change.latest = next(ids)
 
 
 def label(node: Any) -> str:

@@ -12,7 +12,8 @@ There is one rule for each differentiable input, in order; None where no gradien
 
 from collections.abc import Callable
 from functools import lru_cache
-from inspect import Parameter, Signature, signature
+from inspect import CO_VARARGS, Parameter, Signature, signature
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ class Primitive:
         pullbacks: one canonical ``(g, y, *inputs, **static) -> contribution`` an input.
         vjp: all contributions at once, ``(g, y, *inputs, wrt, **static) -> sequence``.
         jvp: ``(tangents, y, *inputs, **static) -> tangent``; a tangent may be None.
+        keeps_form: whether inputs of one shape and dtype surely give just that.
         needs: for each input, the positions its rule reads (0 is y, 1 the first input).
         cast: autocast class: "low", "fp32", "widest" or "keep".
         example: ``rng -> (inputs, static)`` inside the op's domain, for the tests.
@@ -53,6 +55,7 @@ class Primitive:
         "example",
         "inputs",
         "jvp",
+        "keeps_form",
         "kind",
         "listed",
         "name",
@@ -76,6 +79,7 @@ class Primitive:
     example: Rule
     inputs: tuple[str, ...]
     jvp: Rule | None
+    keeps_form: bool
     kind: str
     listed: bool
     name: str
@@ -267,12 +271,16 @@ def _declare(
     op.differentiable = vjp is not None or any(r is not None for r in rules)
     if ufunc and kind == "elementwise" and not op.defaults:
         op.value = ufunc  # what the body calls
-    pull, op.jvp = {
+    # Our own ops are tested for it; one of a learner's may widen float32.
+    op.keeps_form = kind == "elementwise" and value.__module__.startswith(__package__)
+    by_kind: dict[str, Any] = {
         "elementwise": (_partial_pullback, _sum_of_partials(rules)),
         "linear": (_transpose_pullback, _multilinear(op)),
-        "primitive": (lambda rule: rule, jvp),
-    }[kind]
-    op.pullbacks = tuple(None if rule is None else pull(rule) for rule in rules)
+        "primitive": (lambda rule, _: rule, jvp),
+    }
+    pull, op.jvp = by_kind[kind]
+    fixed = 0 if op.variadic or op.defaults else arity
+    op.pullbacks = tuple(None if rule is None else pull(rule, fixed) for rule in rules)
     skip = {"elementwise": 0, "linear": -1, "primitive": 1}[kind]
     op.needs = _Needs(_needed(rule, skip, arity) for rule in rules)
     return op
@@ -291,19 +299,34 @@ def _needed(rule: Any, skip: int, arity: int) -> tuple[int, ...] | None:
     """Positions (0 is y) of the parameters that do not begin with an underscore."""
     if not callable(rule):
         return ()
-    names = []
-    for p in _parameters(rule).parameters.values():
-        if p.kind is Parameter.VAR_POSITIONAL:
-            return None
-        if p.kind is not Parameter.VAR_KEYWORD:
-            names.append(p.name)
+    names = _positional(rule)
+    if names is None:
+        return None
     shift = 1 if skip < 0 else 0  # a transpose has no y
     names = names[abs(skip) :][: arity + 1 - shift]
     return tuple(i + shift for i, n in enumerate(names) if not n.startswith("_"))
 
 
-def _partial_pullback(partial: Any) -> Rule:
-    """Multiply g by the partial; into ``out`` where the engine offers an array."""
+def _positional(rule: Rule) -> list[str] | None:
+    """Names of the positional parameters; None where there are as many as one likes."""
+    if type(rule) is FunctionType and not rule.__dict__:
+        code = rule.__code__  # ten times faster to read than a signature
+        if code.co_flags & CO_VARARGS:
+            return None
+        return list(code.co_varnames[: code.co_argcount])
+    parameters = _parameters(rule).parameters.values()
+    if any(p.kind is Parameter.VAR_POSITIONAL for p in parameters):
+        return None
+    keyword = (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD)
+    return [p.name for p in parameters if p.kind not in keyword]
+
+
+def _partial_pullback(partial: Any, arity: int = 0) -> Rule:
+    """Multiply g by the partial; into ``out`` where the engine offers an array.
+
+    Written out where there are one or two inputs and no options, since passing on
+    ``*inputs`` and ``**static`` costs more than a product of small arrays.
+    """
     if not callable(partial):
         if partial == 1:
             return unchanged
@@ -313,11 +336,20 @@ def _partial_pullback(partial: Any) -> Rule:
 
         return multiple
 
+    def of_one(g: Any, y: Any, x: Any, out: Any = None) -> Any:
+        slope = partial(y, x)
+        return g * slope if out is None else np.multiply(g, slope, out=out)
+
+    def of_two(g: Any, z: Any, x: Any, y: Any, out: Any = None) -> Any:
+        slope = partial(z, x, y)
+        return g * slope if out is None else np.multiply(g, slope, out=out)
+
     def pullback(g: Any, y: Any, *inputs: Any, out: Any = None, **static: Any) -> Any:
         slope = partial(y, *inputs, **static)
         return g * slope if out is None else np.multiply(g, slope, out=out)
 
-    return pullback
+    by_arity: dict[int, Rule] = {1: of_one, 2: of_two}
+    return by_arity.get(arity, pullback)
 
 
 def _sum_of_partials(partials: tuple[Any, ...]) -> Rule:
@@ -334,7 +366,11 @@ def _sum_of_partials(partials: tuple[Any, ...]) -> Rule:
     return jvp
 
 
-def _transpose_pullback(transpose: Rule) -> Rule:
+def _transpose_pullback(transpose: Rule, arity: int) -> Rule:
+    if arity == 1:
+        return lambda g, _y, x: transpose(g, x)
+    if arity == 2:
+        return lambda g, _z, x, y: transpose(g, x, y)
     return lambda g, _y, *inputs, **static: transpose(g, *inputs, **static)
 
 

@@ -7,13 +7,13 @@ feature: recording, autocast, anomaly detection and grading plug into three sock
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heappushpop
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ._arrays import fit, operand
-from .node import Change, Node, check_unchanged, form_of, freed, ids, run_hooks
+from .node import Change, Node, check_unchanged, freed, ids, run_hooks
 from .sockets import idle, mode
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def apply(op: Primitive, inputs: tuple[Any, ...], static: dict[str, Any]) -> Any
             values.append(x._data)
             if x._edges is not None:
                 edges.append(k)
+        elif type(x) in _PLAIN:
+            values.append(x)
         else:
             values.append(operand(x))
             if values[k] is not x:
@@ -62,7 +64,7 @@ def apply(op: Primitive, inputs: tuple[Any, ...], static: dict[str, Any]) -> Any
     node._id = next(ids)
     node._data = data
     node.grad = node._extra = None
-    node._form = form_of(data.shape, data.dtype)
+    node._form = None
     node._op = op
     if edges and recording and op.differentiable:
         node._inputs, node._values, node._static, node._edges = (
@@ -81,11 +83,12 @@ def apply(op: Primitive, inputs: tuple[Any, ...], static: dict[str, Any]) -> Any
 _nothing: dict[str, Any] = {}
 _LARGE = 4096  # bytes from which copying costs more than asking who holds an array
 _FIRST, _SECOND, _BOTH = (0,), (1,), (0, 1)
+_PLAIN = frozenset((float, int, np.ndarray, np.float32, np.float64))  # taken as it is
 
 
 def one(op: Primitive) -> Callable[[Any], Any]:
     """Make ``apply`` for one input and no options, written out for speed."""
-    value, current, form_kept = op.value, mode.get, op.kind == "elementwise"
+    value, current, form_kept = op.value, mode.get, op.keeps_form
 
     def call(x: Any) -> Any:
         if not isinstance(x, Node) or current() is not idle:
@@ -111,14 +114,33 @@ def one(op: Primitive) -> Callable[[Any], Any]:
 
 
 def two(op: Primitive) -> Callable[[Any, Any], Any]:
-    """Make ``apply`` for two inputs and no options, written out for two tensors."""
-    value, current, form_kept = op.value, mode.get, op.kind == "elementwise"
+    """Make ``apply`` for two inputs and no options, written out for speed.
+
+    One of them may be a constant: an array, or a number of Python's.
+    """
+    value, current, form_kept = op.value, mode.get, op.keeps_form
 
     def call(x: Any, y: Any) -> Any:
-        kind = type(x)
-        if kind is not type(y) or current() is not idle or not issubclass(kind, Node):
+        kind, other, form = type(x), type(y), None
+        edges: tuple[int, ...] | None
+        if kind is other and issubclass(kind, Node):
+            a, b = x._data, y._data
+            if form_kept and x._form is y._form:
+                form = x._form
+            if x._edges is None:
+                edges = None if y._edges is None else _SECOND
+            else:
+                edges = _FIRST if y._edges is None else _BOTH
+        elif other in _PLAIN and issubclass(kind, Node):
+            a, b = x._data, y
+            edges = None if x._edges is None else _FIRST
+        elif kind in _PLAIN and issubclass(other, Node):
+            a, b, kind = x, y._data, other
+            edges = None if y._edges is None else _SECOND
+        else:
             return apply(op, (x, y), _nothing)
-        a, b = x._data, y._data
+        if current() is not idle:
+            return apply(op, (x, y), _nothing)
         node = _new(kind)
         try:
             node._data = value(a, b)
@@ -127,15 +149,11 @@ def two(op: Primitive) -> Callable[[Any, Any], Any]:
         node._id = next(ids)
         node._op = op
         node.grad = node._extra = None
-        node._form = x._form if form_kept and x._form is y._form else None
-        if x._edges is not None:
-            node._edges = _FIRST if y._edges is None else _BOTH
-        elif y._edges is not None:
-            node._edges = _SECOND
+        node._form, node._edges = form, edges
+        if edges is None:
+            node._inputs = None
         else:
-            node._inputs = node._edges = None
-            return node
-        node._inputs, node._values, node._static = (x, y), (a, b), _nothing
+            node._inputs, node._values, node._static = (x, y), (a, b), _nothing
         return node
 
     return call
@@ -174,17 +192,22 @@ def backward(
     alone = not plugs and not higher
     # id -> [node, gradient so far, whether nobody else holds it (None: not asked yet)]
     waiting: dict[int, list[Any]] = {}
-    queue: list[int] = []  # a heap of -id: the youngest comes first
+    top = 0  # id of the next node, mostly the youngest; 0 for none
+    queue: list[int] = []  # the ids of the others that wait, negative: a heap
     for node, g in seeds:
         if node._id in waiting:
             waiting[node._id][1] = waiting[node._id][1] + g
         else:
             waiting[node._id] = [node, g, None]
             heappush(queue, -node._id)
-    while queue:
-        i = -heappop(queue)
+    while top or queue:
+        if not top:
+            top = -heappop(queue)
+        elif queue and -queue[0] > top:
+            top = -heappushpop(queue, -top)
+        i, top = top, 0
         node, g, ours = waiting.pop(i)
-        if node._extra is not None:
+        if (extra := node._extra) is not None and (extra.hooks or extra.retain):
             g, ours = run_hooks(node, g), None
         if plugs:
             for plug in plugs:
@@ -214,6 +237,8 @@ def backward(
                 rule, c = None, together[k]
             elif (rule := pullbacks[k]) is unchanged:
                 c = g
+                if ours and len(edges) == 1:
+                    new = True  # handed on
             elif rule is None:
                 continue
             elif ours and not lent and k == edges[-1] and op.kind == "elementwise":
@@ -234,7 +259,10 @@ def backward(
             j = x._id
             if (entry := waiting.get(j)) is None:
                 waiting[j] = [x, c, new]
-                heappush(queue, -j)
+                if not top:
+                    top = j
+                else:
+                    heappush(queue, -j)
             elif entry[2]:
                 entry[1] += c  # large, and nobody else holds it
             else:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import ops
+from ._memory import keep_freed
 from ._numpy import CONSTANT, no_rule, plain
 from .errors import (
     DTypeError,
@@ -192,16 +193,15 @@ class Tensor(Node):
         backward([(self, self._seed(g))], _accumulate, retain=retain_graph)
 
     def _seed(self, g: Any) -> np.ndarray:
+        if g is None and self.size == 1:
+            return np.ones(self.shape, self.dtype)
         name = self.name or "loss"
         if g is None:
-            if self.size != 1:
-                raise GradError(
-                    f"backward() starts from a scalar, but {name} has shape "
-                    f"{self.shape}.",
-                    help=f"reduce it (`{name}.mean().backward()`) or pass the incoming "
-                    f"gradient: `{name}.backward(g)` with g of shape {self.shape}.",
-                )
-            return np.ones_like(self._data)
+            raise GradError(
+                f"backward() starts from a scalar, but {name} has shape {self.shape}.",
+                help=f"reduce it (`{name}.mean().backward()`) or pass the incoming "
+                f"gradient: `{name}.backward(g)` with g of shape {self.shape}.",
+            )
         g = np.array(g._data if isinstance(g, Node) else g, dtype=self.dtype)
         if g.shape != self.shape:
             raise ShapeError(
@@ -428,3 +428,5 @@ for _name in (
     "var",
 ):  # fmt: skip
     setattr(Tensor, _name, getattr(ops, _name))
+
+keep_freed()

@@ -407,7 +407,7 @@ def test_no_scope_opens_when_nobody_listens(net, monkeypatch):
     def refuse(*_args: Any, **_kwargs: Any) -> Any:
         raise AssertionError
 
-    monkeypatch.setattr("backproplab.nn.scopes.scope", refuse)
+    monkeypatch.setattr("backproplab.nn.module.in_scope", refuse)
 
     assert net(np.ones((1, 3))).shape == (1, 2)
     with sockets.plugged(Steps()), pytest.raises(AssertionError):

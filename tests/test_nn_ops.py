@@ -110,6 +110,19 @@ def test_large_scores_do_not_overflow():
     assert ops.cross_entropy(x, np.array([0, 0])) == 500
 
 
+@pytest.mark.parametrize("rows", [1, 5, 40])  # few rows are summed another way
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.int64, np.uint64])
+def test_cross_entropy_takes_class_numbers_of_any_integer_type(kind, rows):
+    rng = np.random.default_rng(0)
+    x, labels = rng.normal(size=(rows, 4)), rng.integers(0, 4, rows)
+
+    loss = bp.ops.cross_entropy(x, labels.astype(kind))
+
+    logs = x - np.log(np.exp(x).sum(axis=1, keepdims=True))
+    want = -logs[np.arange(rows), labels].mean()
+    np.testing.assert_allclose(loss, want, rtol=1e-12)
+
+
 def test_nll_loss_after_log_softmax_is_cross_entropy():
     x, labels = normal((2, 3, 4))[0], np.array([[0, 2, 1, 1], [-100, 0, 2, 0]])
     options = {"weight": np.array([1.0, 2.0, 0.5])}

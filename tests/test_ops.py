@@ -432,6 +432,50 @@ def test_the_docstring_begins_with_a_claim(op):
     assert len(first) <= 88
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_relu_of_a_large_array_is_that_of_its_parts(dtype):
+    x = np.random.default_rng(0).normal(size=5000).astype(dtype)
+    x[:4] = np.nan, np.inf, -np.inf, -0.0
+
+    y = bp.ops.relu(x)
+
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(
+        y, np.concatenate([*map(bp.ops.relu, (x[:9], x[9:]))])
+    )
+    np.testing.assert_array_equal(y, np.maximum(x, 0))
+    np.testing.assert_array_equal(bp.ops.relu(np.arange(-9, 3000))[:10], [0] * 10)
+
+
+STACKS = [((2, 3, 4), (4, 5)), ((2, 1, 3, 4), (4, 1)), ((0, 3, 4), (4, 5)),
+          ((2, 3, 4), (4, 0)), ((2, 3, 0), (0, 5))]  # fmt: skip
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(("a", "b"), STACKS)
+def test_a_stack_of_matrices_times_a_matrix_is_numpys(a, b, turned):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=a), rng.normal(size=b).astype(np.float32)
+    if turned:
+        x = np.swapaxes(np.ascontiguousarray(np.swapaxes(x, 0, 1)), 0, 1)
+
+    for left in (x, x.astype(np.float32)):
+        want = np.matmul(left, y)
+        got = bp.ops.matmul(left, y)
+        assert (want.dtype, want.shape) == (got.dtype, got.shape)
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("op", [bp.ops.dot, bp.ops.inner])
+def test_the_product_of_two_vectors_gives_each_the_other(op):
+    x, y = (bp.tensor(np.arange(3.0) + k, requires_grad=True) for k in (1, 5))
+
+    (2 * op(x, y)).backward()
+
+    assert (2 * y.data).tolist() == x.grad.tolist()
+    assert (2 * x.data).tolist() == y.grad.tolist()
+
+
 def test_central_differences_catch_a_wrong_rule():
     @bp.elementwise(lambda _y, x: 2.001 * x)
     def nearly_square(x):

@@ -930,6 +930,71 @@ def test_a_gradient_that_passes_on_unchanged_is_not_overwritten_by_its_neighbour
     np.testing.assert_allclose(y.grad, 2 * y.data * (a + b), rtol=1e-12)
 
 
+def test_after_a_step_too_a_gradient_is_handed_over_and_not_copied():
+    made = []
+
+    @bp.linear(lambda g, _x: made.append(2 * g) or made[-1])
+    def double(x):
+        return 2 * x
+
+    x = leaf(np.ones((40, 40)))
+    optimizer = bp.optim.SGD([x], lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        double(x).sum().backward()
+        optimizer.step()
+
+    assert x.grad is made[-1]
+
+
+CONSTANTS = (
+    2.5, 3, np.float32(2.5), np.float64(2.5), np.arange(1, 4, dtype=np.float32),
+    np.arange(1.0, 4.0), np.arange(1, 4), np.full((2, 1), 2.5, np.float32), True,
+    [1.0, 2.0, 3.0], np.int8(3),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("constant", CONSTANTS, ids=repr)
+@pytest.mark.parametrize("op", [bp.ops.subtract, bp.ops.multiply, bp.ops.divide])
+def test_a_constant_on_either_side_is_the_same_whether_or_not_anybody_listens(
+    op, constant
+):
+    def both_ways():
+        x = leaf(np.array([[0.5, 1.5, 2.0]], np.float32))
+        y, z = op(x, constant), op(constant, x)
+        (y.sum() + (z * z).sum()).backward()
+        return [y.data, z.data, x.grad]
+
+    alone = both_ways()
+    with bp.plugged(bp.Plug()):
+        heard = both_ways()
+
+    for a, b in zip(alone, heard, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_constant_is_no_path_for_a_gradient():
+    x = bp.tensor(np.ones(3))
+
+    assert not (x * 2.0).requires_grad
+    assert not (np.ones(3) * x).requires_grad
+
+
+def test_what_an_op_leaves_unchanged_goes_on_to_be_overwritten_only_by_its_owner():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 40, 40))
+    x = leaf(rng.normal(size=(40, 40)))
+    kept = []
+
+    h = x * a
+    h.register_hook(kept.append)
+    ((((h + 1.0) * b) - 2.0) * a).sum().backward()
+
+    np.testing.assert_allclose(kept[0], a * b, rtol=1e-12)
+    np.testing.assert_allclose(x.grad, a * b * a, rtol=1e-12)
+
+
 def test_mt_transposes_the_last_two_axes():
     x = bp.tensor(np.arange(6.0).reshape(1, 2, 3), requires_grad=True)
 
@@ -951,6 +1016,7 @@ def test_large_gradients_are_the_same_whether_or_not_anybody_listens(seed):
             made = (
                 lambda a, b: a + b, lambda a, b: a - b, lambda a, b: a * b,
                 lambda a, b: np.tanh(a), lambda a, b: -a, lambda a, b: a.T * 2.0,
+                lambda a, b: a + 1.0, lambda a, b: 2.0 - b, lambda a, b: a * 0.5,
                 lambda a, b: np.maximum(a, b), lambda a, b: a - a.mean(),
                 lambda a, b: np.where(a.data > 0, a, b),
             )  # fmt: skip
@@ -966,3 +1032,18 @@ def test_large_gradients_are_the_same_whether_or_not_anybody_listens(seed):
     for x, y in zip(alone, watched, strict=True):
         assert (x.grad is None) == (y.grad is None)
         np.testing.assert_array_equal(y.grad, x.grad)
+
+
+def test_an_op_of_ones_own_that_widens_hands_on_no_wider_gradient():
+    @bp.elementwise(lambda y, _x: 2.0 * np.ones(y.shape))
+    def doubled(x):
+        """Twice x, in float64 whatever comes in."""
+        return x.astype(np.float64) * 2
+
+    x = bp.tensor(np.ones(3, np.float32), requires_grad=True)
+    b = bp.tensor(np.ones(3, np.float32), requires_grad=True)
+
+    (doubled(x + b) + x).sum().backward()
+
+    assert (np.float32, np.float32) == (x.grad.dtype, b.grad.dtype)
+    assert [3.0] * 3 == x.grad.tolist()

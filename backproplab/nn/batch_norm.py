@@ -1,5 +1,6 @@
 """Batch normalisation as a layer, with the running statistics of three conventions."""
 
+from math import prod
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -69,7 +70,7 @@ class _OverBatch:
         self._check(shape)
         if not self.training and self.track_running_stats:
             return self._by_running(x, len(shape))
-        count = shape[0] * int(np.prod(shape[2:]))
+        count = shape[0] * prod(shape[2:])
         if self.training and count == 1:
             raise ShapeError(
                 f"{type(self).__name__}: x is {shape}; in training each feature needs "

@@ -46,8 +46,9 @@ class Sequential(Module):
 
     def forward(self, x: Any) -> Any:
         """Call the modules in order."""
-        for module in self:
-            x = module(x)
+        for module in list(vars(self).values()):
+            if isinstance(module, Module):
+                x = module(x)
         return x
 
     def append(self, module: Module) -> Self:

@@ -8,10 +8,10 @@ import numpy as np
 
 from ..errors import NameLookupError, near
 from ..node import Handle
-from ..sockets import current_plugs
+from ..sockets import mode
 from ..tensor import Tensor
 from .hooks import Hook, Hooks
-from .scopes import entered
+from .scopes import in_scope
 from .state import Loaded, Slot, load
 
 
@@ -51,11 +51,11 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run ``forward`` with the hooks around it, in a scope that plugs can hear."""
-        if not current_plugs():
-            return self._run(args, kwargs)
-        with entered(self) as outputs:
-            outputs.append(self._run(args, kwargs))
-        return outputs[0]
+        if not mode.get().plugs:
+            if "_hooks" in self.__dict__:
+                return self._run(args, kwargs)
+            return self.forward(*args, **kwargs)
+        return in_scope(self, args, kwargs)
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         hooks = vars(self).get("_hooks")

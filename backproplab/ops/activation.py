@@ -1,12 +1,14 @@
 """Activation functions of neural networks, with PyTorch's names, options and kinks."""
 
-from math import pi, sqrt
+from math import inf, pi, sqrt
 
 import numpy as np
 
 from ..errors import RuleError
 from ..primitive import elementwise, primitive
 from .special import erf
+
+_C, _A = sqrt(2 / pi), 0.044715  # of GELU's approximation by tanh
 
 
 @elementwise(lambda y, _x: y * (1 - y))
@@ -41,6 +43,8 @@ def softplus(x, beta=1.0, threshold=20.0):
 @elementwise(lambda y, _x: y > 0)
 def relu(x):
     """max(x, 0). The slope at 0 is 0, as in PyTorch."""
+    if type(x) is np.ndarray and x.size >= 2048 and x.dtype.kind == "f":
+        return x.clip(0, inf)  # several times faster than maximum
     return np.maximum(x, 0)
 
 
@@ -72,15 +76,27 @@ def silu(x):
 
 
 def _gelu_tanh(x):
-    """The tanh of GELU's approximation, and the slope of its argument."""
-    c, a = sqrt(2 / pi), 0.044715
-    return np.tanh(c * (x + a * x * x * x)), c * (1 + 3 * a * x * x)
+    """The tanh of GELU's approximation: of c x (1 + a x^2)."""
+    u = (_A * _C) * x
+    u *= x
+    u += _C
+    u *= x
+    return np.tanh(u)
 
 
 def _gelu_slope(_y, x, *, approximate):
     if approximate == "tanh":
-        t, du = _gelu_tanh(x)
-        return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * du
+        t = _gelu_tanh(x)
+        # (1 + t + x (1 - t^2) c (1 + 3 a x^2))/2, in place on arrays
+        slope = (3 * _A * _C) * x
+        slope *= x
+        slope += _C
+        slope *= x
+        slope *= 1 - t * t
+        slope += t
+        slope += 1
+        slope *= 0.5
+        return slope
     return 0.5 * (1 + erf(x * sqrt(0.5))) + x * np.exp(-0.5 * x * x) / sqrt(2 * pi)
 
 
@@ -100,7 +116,11 @@ def gelu(x, approximate="none"):
         RuleError: if ``approximate`` is neither.
     """
     if approximate == "tanh":
-        return 0.5 * x * (1 + _gelu_tanh(x)[0])
+        y = _gelu_tanh(x)
+        y += 1
+        y *= x
+        y *= 0.5
+        return y
     if approximate != "none":
         raise RuleError(
             f"gelu: approximate is {approximate!r}; it must be 'none' or 'tanh'."

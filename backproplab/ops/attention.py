@@ -25,7 +25,8 @@ def _masked(mask: Any, causal: bool, q: Any, k: Any) -> tuple[Any, Any, Any]:
     """
     blocked = None
     if causal:
-        blocked = ~np.tri(np.shape(q)[-2], np.shape(k)[-2], dtype=bool)
+        sees = np.tri(np.shape(q)[-2], np.shape(k)[-2], dtype=bool)
+        return np.where(sees, 0, -np.inf).astype(q.dtype), None, None
     elif mask is not None and mask.dtype == bool:
         blocked, mask = ~np.asarray(mask), None
     elif mask is not None:
@@ -34,7 +35,7 @@ def _masked(mask: Any, causal: bool, q: Any, k: Any) -> tuple[Any, Any, Any]:
         if np.any(blind):
             return np.where(blind, np.zeros_like(mask), mask), None, blind
     blind = None
-    if blocked is not None and not causal:
+    if blocked is not None:
         blind = np.all(blocked, axis=-1, keepdims=True)
         blocked = blocked & ~blind
     return mask, blocked, blind
@@ -46,7 +47,16 @@ def _softmax(s: Any) -> Any:
         return softmax(s, axis=-1)
     s -= row_max(s)
     np.exp(s, out=s)
-    s /= row_sum(s)
+    s *= 1 / row_sum(s)
+    return s
+
+
+def _added(s: Any, bias: Any) -> Any:
+    """In place on an array of our own that is wide enough."""
+    plain = isinstance(s, np.ndarray) and isinstance(bias, np.ndarray)
+    if not plain or np.result_type(s, bias) != s.dtype:
+        return s + bias
+    s += bias
     return s
 
 
@@ -55,7 +65,7 @@ def _weights(q: Any, k: Any, mask: Any, causal: bool, scale: float) -> Any:
     bias, blocked, blind = _masked(mask, causal, q, k)
     s = (q * scale) @ _turned(k)
     if bias is not None:
-        s = s + bias
+        s = _added(s, bias)
     if blocked is not None:
         s = np.where(blocked, -np.inf, s)
     p = _softmax(s)
@@ -64,9 +74,11 @@ def _weights(q: Any, k: Any, mask: Any, causal: bool, scale: float) -> Any:
 
 def _centred(t: Any, p: Any) -> Any:
     """Multiply by the softmax's Jacobian, which is symmetric."""
-    both = isinstance(t, np.ndarray) and isinstance(p, np.ndarray)
-    along = row_dot(t, p) if both else np.sum(t * p, -1, keepdims=True)
-    return p * (t - along)
+    if not (isinstance(t, np.ndarray) and isinstance(p, np.ndarray)):
+        return p * (t - np.sum(t * p, -1, keepdims=True))
+    out = t - row_dot(t, p)
+    out *= p
+    return out
 
 
 def _attention_vjp(g, _y, q, k, v, mask, *, wrt, is_causal, scale, keep, saved):

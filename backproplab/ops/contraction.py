@@ -1,6 +1,5 @@
 """Einstein summation: products of arrays, summed over what the output does not name."""
 
-from string import ascii_letters
 from typing import Any
 
 import numpy as np
@@ -8,6 +7,8 @@ import numpy as np
 from ..errors import RuleError
 from ..node import Node
 from ..primitive import implements, primitive
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def _spell_out(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
@@ -23,7 +24,7 @@ def _spell_out(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
             f"einsum: {subscripts!r} speaks of {len(terms)} operands and got "
             f"{len(ndims)}; they must be as many."
         )
-    unused = [c for c in ascii_letters if c not in subscripts]
+    unused = [c for c in _LETTERS if c not in subscripts]
     extra = [
         n - len(t.replace("...", "")) if "..." in t else 0
         for t, n in zip(terms, ndims, strict=True)
@@ -48,7 +49,7 @@ def _einsum_vjp(
         x, term = operands[k], terms[k]
         factors = [g, *operands[:k], *operands[k + 1 :]]
         given = [out, *terms[:k], *terms[k + 1 :]]
-        free = iter(c for c in ascii_letters if c not in "".join([*terms, out]))
+        free = iter(c for c in _LETTERS if c not in "".join([*terms, out]))
         wanted = ""
         for c, size in zip(term, np.shape(x), strict=True):
             if c in wanted:
@@ -127,4 +128,4 @@ def einsum(*operands: Any, optimize: Any = False) -> Any:
 
 
 def _letters(axes: Any) -> str:
-    return "".join("..." if a is Ellipsis else ascii_letters[a] for a in axes)
+    return "".join("..." if a is Ellipsis else _LETTERS[a] for a in axes)

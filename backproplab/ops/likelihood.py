@@ -56,7 +56,8 @@ def _spread(g: Any, x: Any, reduction: str, total: float) -> Any:
 def _gathered(rows: Any, reduction: str, total: float) -> Any:
     if reduction == "none":
         return rows
-    return rows.sum() if reduction == "sum" else rows.sum() / (total or np.nan)
+    whole = np.add.reduce(rows, None) if isinstance(rows, np.ndarray) else rows.sum()
+    return whole if reduction == "sum" else whole / (total or np.nan)
 
 
 def _log_softmax(x: Any) -> Any:
@@ -153,19 +154,22 @@ def cross_entropy(
         p -= shares
         losses = -np.sum(_times(shares, z - np.log(scale)), axis=axis)
         saved = p, total
-    return _gathered(losses, reduction, saved[1]).astype(x.dtype), saved
+    loss = _gathered(losses, reduction, saved[1])
+    return loss if loss.dtype == x.dtype else loss.astype(x.dtype), saved
 
 
 def _of_rows(x: np.ndarray, labels: np.ndarray) -> Any:
     """The usual case, (n, k) scores and (n,) labels that all count, without detours."""
     n, k = x.shape
-    at = np.arange(0, n * k, k) + labels.astype(np.intp, copy=False)
+    at = np.arange(0, n * k, k)
+    at += labels.astype(np.intp, copy=False)
     z = x - row_max(x)
-    picked = z.reshape(-1)[at]
+    flat = z.reshape(-1)
+    picked = flat[at]
     p = np.exp(z, out=z)
     scale = row_sum(p)
     p /= scale
-    p.reshape(-1)[at] -= 1
+    flat[at] -= 1
     return np.log(scale[:, 0]) - picked, (p, float(n))
 
 
@@ -205,6 +209,13 @@ def _times(shares: Any, z: Any) -> Any:
     return np.multiply(shares, z, out=np.zeros_like(z), where=shares != 0)
 
 
+def _unsigned(numbers: np.ndarray) -> np.ndarray:
+    """The class numbers, a negative one as a very large one."""
+    if numbers.dtype == np.intp:
+        return numbers.view(np.uintp)
+    return numbers.astype(np.uintp)
+
+
 def _checked(
     op: str, x: Any, target: Any, weight: Any, ignore_index: int, numbers: bool = False
 ) -> tuple[Any, Any, bool]:
@@ -234,7 +245,7 @@ def _checked(
             help="`target.astype(int)`." if whole else "`target.astype(float)`.",
         )
     # seen as unsigned, a negative number is too large
-    if whole and target.size and target.astype(np.uintp).max() >= k:
+    if whole and target.size and np.maximum.reduce(_unsigned(target), None) >= k:
         known = target[target != ignore_index]
         if known.size and (known.min() < 0 or known.max() >= k):
             raise RangeError(

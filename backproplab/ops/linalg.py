@@ -46,15 +46,15 @@ def matmul(x, w):
 
 def _rows(x):
     """All leading axes as one: (rows, features)."""
-    shape = np.shape(x)
-    return x if len(shape) == 2 else np.reshape(x, (prod(shape[:-1]), shape[-1]))
+    shape = x.shape
+    return x if len(shape) == 2 else x.reshape((prod(shape[:-1]), shape[-1]))
 
 
 def _affine_vjp(g, _y, x, w, b, *, wrt):
     rows = _rows(g)
     return (
         product(g, w) if 0 in wrt else None,
-        product(np.transpose(rows), _rows(x)) if 1 in wrt else None,
+        product(rows.T, _rows(x)) if 1 in wrt else None,
         column_sum(rows) if 2 in wrt else None,
     )
 
@@ -98,7 +98,8 @@ def affine(x, w, b=None):
     y = product(x, np.transpose(w))
     if b is None:
         return y
-    return np.add(y, b, out=y) if np.result_type(y, b) == y.dtype else y + b
+    same = b.dtype == y.dtype or np.result_type(y, b) == y.dtype
+    return np.add(y, b, out=y) if same else y + b
 
 
 def _axes(x, y, axes):
@@ -150,19 +151,21 @@ def tensordot(x, y, axes=2):
 
 
 def _dot_axes(x, y):
-    return np.ndim(x) - 1, max(np.ndim(y) - 2, 0)
+    return x.ndim - 1, max(y.ndim - 2, 0)
 
 
-def _scalar(x, y):
-    return not np.ndim(x) or not np.ndim(y)
+def _one_number(x, y):
+    """Whether the gradient of the product is one number, or an operand is one."""
+    n, m = getattr(x, "ndim", 0), getattr(y, "ndim", 0)
+    return not n or not m or n == m == 1
 
 
 @linear(
     lambda g, x, y: (
-        g * y if _scalar(x, y) else _tensordot_x(g, x, y, axes=_dot_axes(x, y))
+        g * y if _one_number(x, y) else _tensordot_x(g, x, y, axes=_dot_axes(x, y))
     ),
     lambda g, x, y: (
-        g * x if _scalar(x, y) else _tensordot_y(g, x, y, axes=_dot_axes(x, y))
+        g * x if _one_number(x, y) else _tensordot_y(g, x, y, axes=_dot_axes(x, y))
     ),
     numpy=np.dot,
     cast="widest",
@@ -178,8 +181,12 @@ def dot(x, y):
 
 
 @linear(
-    lambda g, x, y: g * y if _scalar(x, y) else _tensordot_x(g, x, y, axes=(-1, -1)),
-    lambda g, x, y: g * x if _scalar(x, y) else _tensordot_y(g, x, y, axes=(-1, -1)),
+    lambda g, x, y: (
+        g * y if _one_number(x, y) else _tensordot_x(g, x, y, axes=(-1, -1))
+    ),
+    lambda g, x, y: (
+        g * x if _one_number(x, y) else _tensordot_y(g, x, y, axes=(-1, -1))
+    ),
     numpy=np.inner,
     cast="widest",
     requires="x.shape[-1] must equal y.shape[-1].",

@@ -1,6 +1,7 @@
 """The update rules: SGD, RMSprop, Adam, AdamW, in PyTorch's variants and defaults.
 
-Each works in place, in the parameter's dtype, without new arrays after the first step.
+Each works in place, in the parameter's dtype, without large new arrays after the first
+step.
 """
 
 import math
@@ -10,6 +11,8 @@ import numpy as np
 
 from ..errors import RangeError
 from .optimizer import Array, Group, Optimizer
+
+_SMALL = 2048  # numbers, up to which a new array costs less than finding a spare one
 
 
 class SGD(Optimizer):
@@ -60,10 +63,13 @@ class SGD(Optimizer):
         super().__init__(params, options)
 
     def _move(self, p: Array, g: Array, group: Group, state: dict[str, Any]) -> None:
+        mu, decay = group["momentum"], group["weight_decay"]
+        if not (mu or decay) and p.size < _SMALL:
+            p -= g * group["lr"]
+            return
         a, b = self._scratch(p)
-        mu = group["momentum"]
-        if group["weight_decay"]:
-            g = _decayed(p, g, group["weight_decay"], a)
+        if decay:
+            g = _decayed(p, g, decay, a)
         if mu:
             buffer = state.get("momentum_buffer")
             if buffer is None:

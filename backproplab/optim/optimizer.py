@@ -112,17 +112,22 @@ class Optimizer(ABC):
         """
         for group in self.param_groups:
             for p in group["params"]:
-                if p.grad is None:
+                g, x = p.grad, p.data
+                if g is None:
                     continue
-                g = p.grad.data if isinstance(p.grad, Tensor) else np.asarray(p.grad)
-                if g.shape != p.shape:
+                if type(g) is not np.ndarray:
+                    g = g.data if isinstance(g, Tensor) else np.asarray(g)
+                if g.shape != x.shape:
                     raise ShapeError(
                         f"{type(self).__name__}: {label(p)} has the shape {p.shape} "
                         f"and its grad {g.shape}; they must be equal."
                     )
                 if group.get("maximize"):
                     g = -g
-                self._move(p.data, g, group, self.state.setdefault(p, {}))
+                state = self.state.get(p)
+                if state is None:
+                    state = self.state[p] = {}
+                self._move(x, g, group, state)
                 mark_changed(p)
 
     @abstractmethod
@@ -132,9 +137,10 @@ class Optimizer(ABC):
     def _scratch(self, like: Array) -> tuple[Array, Array]:
         """Two arrays of a shape and dtype to compute in, made once and used again."""
         key = (like.shape, like.dtype)
-        if key not in self._spare:
-            self._spare[key] = (np.empty_like(like), np.empty_like(like))
-        return self._spare[key]
+        spare = self._spare.get(key)
+        if spare is None:
+            spare = self._spare[key] = (np.empty_like(like), np.empty_like(like))
+        return spare
 
     def state_dict(self) -> dict[str, Any]:
         """Copy memory and options, parameters numbered in order, as PyTorch does."""
