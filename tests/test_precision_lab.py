@@ -10,14 +10,14 @@ import pytest
 import backproplab as bp
 from backproplab import formats
 from backproplab.errors import NameLookupError, RangeError
-from backproplab.widgets import (
+from backproplab.widgets.precision import (
     PrecisionLab,
-    precision_error,
-    precision_gradients,
-    precision_master,
-    precision_training,
+    error,
+    gradients,
+    master,
+    training,
 )
-from backproplab.widgets.precision_bits import (
+from backproplab.widgets.precision.bits import (
     FORMATS,
     around,
     compute,
@@ -25,19 +25,19 @@ from backproplab.widgets.precision_bits import (
     from_code,
     stepped,
 )
-from backproplab.widgets.precision_bits_picture import render
-from backproplab.widgets.precision_bits_section import BitsSection
-from backproplab.widgets.precision_bits_words import says
-from backproplab.widgets.precision_error_section import ErrorSection
-from backproplab.widgets.precision_gradients_picture import says as says_next
-from backproplab.widgets.precision_gradients_section import GradientsSection
-from backproplab.widgets.precision_master_section import MasterSection
-from backproplab.widgets.precision_memory import measure
-from backproplab.widgets.precision_number import read, to_odd, write
-from backproplab.widgets.precision_training import Controls, Race, Run
-from backproplab.widgets.precision_training_picture import table
-from backproplab.widgets.precision_training_section import TrainingSection
-from backproplab.widgets.precision_zones import zones
+from backproplab.widgets.precision.bits_picture import render
+from backproplab.widgets.precision.bits_section import BitsSection
+from backproplab.widgets.precision.bits_words import says
+from backproplab.widgets.precision.error_section import ErrorSection
+from backproplab.widgets.precision.gradients_picture import says as says_next
+from backproplab.widgets.precision.gradients_section import GradientsSection
+from backproplab.widgets.precision.master_section import MasterSection
+from backproplab.widgets.precision.memory import measure
+from backproplab.widgets.precision.number import read, to_odd, write
+from backproplab.widgets.precision.training import Controls, Race, Run
+from backproplab.widgets.precision.training_picture import table
+from backproplab.widgets.precision.training_section import TrainingSection
+from backproplab.widgets.precision.zones import zones
 
 VIEWS = ("bits", "histogram", "master", "error", "training")
 HELP = (
@@ -237,9 +237,9 @@ def test_the_zones_are_where_rounding_changes():
 
 
 def test_counts_are_those_of_the_recorded_gradients_rounded():
-    c = precision_gradients.Controls(scale=10)
-    found = precision_gradients.compute(c).after
-    g = precision_gradients.recorded(c.stage, c.kind) * np.float32(2.0**-20)
+    c = gradients.Controls(scale=10)
+    found = gradients.compute(c).after
+    g = gradients.recorded(c.stage, c.kind) * np.float32(2.0**-20)
     g = g[g != 0]
     stored = formats.quantize(g * np.float32(2.0**10), "float16")
 
@@ -250,7 +250,7 @@ def test_counts_are_those_of_the_recorded_gradients_rounded():
 
 def test_activations_and_weights_together_are_all_gradients():
     kinds = [
-        precision_gradients.recorded("before training", k)
+        gradients.recorded("before training", k)
         for k in ("all", "of activations", "of weights")
     ]
 
@@ -260,8 +260,7 @@ def test_activations_and_weights_together_are_all_gradients():
 
 def test_a_loss_scale_saves_what_was_flushed():
     none, some, much = (
-        precision_gradients.compute(precision_gradients.Controls(scale=k)).after
-        for k in (0, 8, 20)
+        gradients.compute(gradients.Controls(scale=k)).after for k in (0, 8, 20)
     )
 
     assert none.zero > 0.9 * none.total
@@ -271,8 +270,8 @@ def test_a_loss_scale_saves_what_was_flushed():
 
 def test_the_scaler_halves_where_something_overflows_and_else_keeps():
     for scale in (16, 20, 24):
-        c = precision_gradients.Controls(loss="as it is", scale=scale)
-        g = precision_gradients.compute(c)
+        c = gradients.Controls(loss="as it is", scale=scale)
+        g = gradients.compute(c)
 
         assert g.skipped == (g.after.beyond > 0)
         assert g.next_scale == 2.0**scale / (2 if g.skipped else 1)
@@ -282,7 +281,7 @@ def test_the_scaler_halves_where_something_overflows_and_else_keeps():
 
 
 def test_in_bfloat16_no_gradient_is_lost_without_a_scale():
-    g = precision_gradients.compute(precision_gradients.Controls("bfloat16"))
+    g = gradients.compute(gradients.Controls("bfloat16"))
 
     assert (0, 0, 0) == (g.before.zero, g.before.subnormal, g.before.beyond)
 
@@ -291,19 +290,19 @@ def test_in_bfloat16_no_gradient_is_lost_without_a_scale():
 
 
 def test_4096_small_updates_are_lost_kept_or_kept_on_average():
-    w = precision_master.compute("float16", 12)
+    w = master.compute("float16", 12)
 
     assert [1.0, 2.0, 2.0] == [w.narrow[-1], w.master[-1], w.copy[-1]]
-    ends = precision_master.by_chance("float16", 12)[-1]
+    ends = master.by_chance("float16", 12)[-1]
     assert ends.mean() == pytest.approx(2.0, abs=4 * 0.027 / 16)
     assert ends.std() == pytest.approx(0.027, rel=0.2)
     assert formats.on_grid(ends, "float16")
 
 
-@pytest.mark.parametrize("fmt", precision_master.FORMATS)
+@pytest.mark.parametrize("fmt", master.FORMATS)
 def test_updates_are_lost_from_half_a_gap_down(fmt):
     p = formats.get(fmt).precision
-    stuck = [precision_master.compute(fmt, k).stuck for k in range(2, 13)]
+    stuck = [master.compute(fmt, k).stuck for k in range(2, 13)]
 
     assert [None if k < p else 0 for k in range(2, 13)] == stuck
 
@@ -323,7 +322,7 @@ def test_why_an_update_is_lost_is_said(k, words):
 def test_without_flips_the_error_is_a_few_u(fmt, layers):
     u = formats.get(fmt).unit_roundoff
     for gate in ("ReLU, gates frozen", "tanh"):
-        e = precision_error.compute(precision_error.Controls(fmt, gate, layers))
+        e = error.compute(error.Controls(fmt, gate, layers))
 
         assert 0 == e.flipped.sum()
         assert 0.5 < e.backward.error[0] / u < 3.5
@@ -332,7 +331,7 @@ def test_without_flips_the_error_is_a_few_u(fmt, layers):
 def test_flipped_gates_make_the_error_larger():
     errors = {
         gate: [
-            precision_error.compute(precision_error.Controls("bfloat16", gate, 6, seed))
+            error.compute(error.Controls("bfloat16", gate, 6, seed))
             for seed in range(3)
         ]
         for gate in ("ReLU", "ReLU, gates frozen")
@@ -343,9 +342,9 @@ def test_flipped_gates_make_the_error_larger():
     assert mean["ReLU"] > 3 * mean["ReLU, gates frozen"]
 
 
-@pytest.mark.parametrize("gate", precision_error.GATES)
+@pytest.mark.parametrize("gate", error.GATES)
 def test_the_gradients_shown_are_those_of_the_weights(gate):
-    e = precision_error.compute(precision_error.Controls(gate=gate))
+    e = error.compute(error.Controls(gate=gate))
     leaves = [n for n in e.run.nodes if n.op == "leaf" and n.size in (4096, 640)]
 
     assert [n.error for n in leaves[::-1]] == e.backward.error.tolist()
@@ -457,40 +456,40 @@ def test_another_setting_throws_away_what_was_trained():
     ("made", "message"),
     [
         (
-            lambda: precision_gradients.Controls(fmt="float15"),
+            lambda: gradients.Controls(fmt="float15"),
             "PrecisionLab: fmt is 'float15'; one of float16, bfloat16, float8_e5m2, "
             "float8_e4m3fn is required.\n"
             "  help: did you mean float16 or bfloat16 or float8_e5m2?",
         ),
         (
-            lambda: precision_gradients.Controls(scale=25),
+            lambda: gradients.Controls(scale=25),
             "PrecisionLab: scale is 2^25; 2^0 to 2^24 is required.",
         ),
         (
-            lambda: precision_master.compute("float16", 13),
+            lambda: master.compute("float16", 13),
             "PrecisionLab: k is 13; 2 to 12 is required.",
         ),
         (
-            lambda: precision_master.compute("int8", 3),
+            lambda: master.compute("int8", 3),
             "PrecisionLab: fmt is 'int8'; one of float16, bfloat16, float8_e5m2, "
             "float8_e4m3fn is required.\n"
             "  help: known: float16, bfloat16, float8_e5m2, float8_e4m3fn.",
         ),
         (
-            lambda: precision_error.Controls(layers=1),
+            lambda: error.Controls(layers=1),
             "PrecisionLab: layers is 1; 2 to 8 is required.",
         ),
         (
-            lambda: precision_error.Controls(gate="tan"),
+            lambda: error.Controls(gate="tan"),
             "PrecisionLab: gate is 'tan'; one of ReLU; ReLU, gates frozen; tanh is "
             "required.\n  help: did you mean tanh?",
         ),
         (
-            lambda: precision_training.Controls(epochs=0),
+            lambda: training.Controls(epochs=0),
             "PrecisionLab: epochs is 0; 1 to 20 is required.",
         ),
         (
-            lambda: precision_training.Controls(initial=17),
+            lambda: training.Controls(initial=17),
             "PrecisionLab: initial is 17; one of 16, 24 is required.\n"
             "  help: did you mean 16?",
         ),
@@ -629,7 +628,7 @@ def test_a_crash_shows_in_the_section_and_is_raised(monkeypatch):
     def broken(_):
         raise ZeroDivisionError("broken on purpose")
 
-    monkeypatch.setattr(precision_gradients, "compute", broken)
+    monkeypatch.setattr(gradients, "compute", broken)
     with pytest.raises(ZeroDivisionError):
         section.set["scale"].value = 3
 

@@ -15,6 +15,7 @@ from . import (
     chain,
     depth,
     descent,
+    engine,
     gate,
     init,
     loss,
@@ -22,6 +23,9 @@ from . import (
     mlp,
     net,
     norm,
+    parallel,
+    precision,
+    scaler,
     scaling,
     sharing,
 )
@@ -32,6 +36,7 @@ from .attempts import (
     import_progress,
 )
 from .authoring import Validation, validate
+from .engine import Task
 from .exercise import Exercise
 from .given import Given
 from .panel import Progress, panel
@@ -45,7 +50,9 @@ __all__ = [
     "ProgressError",
     "ProgressWarning",
     "Slip",
+    "Task",
     "Validation",
+    "engine",
     "export_progress",
     "get",
     "import_progress",
@@ -68,6 +75,9 @@ _FIELDS = (
     init,
     depth,
     scaling,
+    scaler,
+    precision,
+    parallel,
     mlp,
 )
 _PROBLEMS = {p.id: p for field in _FIELDS for p in field.PROBLEMS}
@@ -78,8 +88,8 @@ def names() -> tuple[str, ...]:
     return tuple(_PROBLEMS)
 
 
-def get(id: str, *, seed: int = 0) -> Exercise:
-    """Hand out an exercise on numbers drawn from a seed.
+def get(id: str, *, seed: int = 0) -> Exercise | Task:
+    """Hand out an exercise on numbers drawn from a seed; "engine.*" ask for code.
 
     >>> import backproplab as bp
     >>> q = bp.exercises.get("chain.tanh")
@@ -89,9 +99,12 @@ def get(id: str, *, seed: int = 0) -> Exercise:
     Raises:
         NameLookupError: if there is none of this id; the message lists the near ones.
     """
+    if id in engine.TASKS:
+        return engine.TASKS[id]
     if id not in _PROBLEMS:
         raise NameLookupError(
-            f"exercises: there is no problem {id!r}.", help=near(str(id), _PROBLEMS)
+            f"exercises: there is no problem {id!r}.",
+            help=near(str(id), [*_PROBLEMS, *engine.TASKS]),
         )
     return Exercise(_PROBLEMS[id], seed)
 

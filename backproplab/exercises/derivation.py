@@ -1,7 +1,7 @@
 """Derivations as code: a line for each gradient; a slip changes one of them."""
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from textwrap import dedent
 from typing import Any
 
@@ -98,12 +98,6 @@ def replaced(code: str, change: str) -> str:
 def assigned(code: str) -> set[str]:
     """Names that the code assigns."""
     return {_name(statement) for statement in ast.parse(dedent(code)).body}
-
-
-def first_assigned(code: str, among: Iterable[str]) -> str | None:
-    """The first of some names that the code assigns."""
-    names = assigned(code)
-    return next((name for name in among if name in names), None)
 
 
 def _space(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,20 +25,6 @@ def _unscale(g: Any, scale: Any, most: Any) -> dict[str, Any]:
     return {"true": true, "norm": norm, "clipped": true * np.minimum(1, most / norm)}
 
 
-def _scaler(scale: Any, good: Any, finite: Any, interval: Any) -> dict[str, Any]:
-    """Take one step of each scaler, as PyTorch's GradScaler.update does."""
-    after = []
-    for s, n, fine in zip(scale, good, finite, strict=True):
-        if not fine:
-            after.append((s * 0.5, 0))
-        elif n + 1 == interval:
-            after.append((s * 2.0, 0))
-        else:
-            after.append((s, n + 1))
-    scales, counts = zip(*after, strict=True)
-    return {"scale_after": scales, "good_after": counts}
-
-
 def _tiny(rng: np.random.Generator) -> dict[str, Any]:
     exponents = [rng.uniform(-9, -8), *rng.uniform(-8, -4, size=4), rng.uniform(-3, -2)]
     signs = rng.choice((-1.0, 1.0), size=6)
@@ -51,20 +37,6 @@ def _long_and_short(rng: np.random.Generator) -> dict[str, Any]:
     lengths = rng.permuted([rng.uniform(2, 5), rng.uniform(0.1, 0.6)])
     scale = 2.0 ** rng.integers(8, 14)
     return {"g": true * lengths[:, None] * scale, "scale": scale, "most": 1.0}
-
-
-def _states(rng: np.random.Generator) -> dict[str, Any]:
-    """Six scalers: each case at least once."""
-    interval = int(rng.integers(3, 6))
-    good = [interval - 1, interval - 1, 0, interval - 2, interval - 2, 1]
-    finite = [True, False, True, True, False, interval > 3]
-    order = rng.permutation(6)
-    return {
-        "scale": 2.0 ** rng.integers(8, 17, size=6),
-        "good": np.array(good)[order],
-        "finite": np.array(finite)[order],
-        "interval": interval,
-    }
 
 
 PROBLEMS = (
@@ -174,57 +146,6 @@ clipped = true * np.minimum(1, most / norm)
                 "clipped = np.clip(true, -most, most)",
                 says="This cuts each entry and turns the gradient; its length is what "
                 "counts.",
-            ),
-        ),
-        quantity="value",
-    ),
-    Problem(
-        id="amp.scaler",
-        prompt="""
-Six loss scalers, each in a state of its own: `scale`, the number of `good` steps in a
-row so far, and whether the gradients of this step were `finite`. After an overflow the
-step is skipped, the scale is halved, and the count begins at 0. When the count reaches
-`interval`, the scale is doubled, and the count begins at 0, too. What are scale and
-count after this step?
-""",
-        inputs=_states,
-        forward=_scaler,
-        asks=("scale_after", "good_after"),
-        hints=(
-            "Three cases: an overflow; a good step that completes the interval; a good "
-            "step that does not.",
-            "A good step counts first: `good + 1` is compared with `interval`. "
-            "`where(condition, yes, no)` chooses entry by entry, and can be nested.",
-            "`scale_after = where(finite, where(good + 1 == ..., ..., ...), ...)`, "
-            "`good_after = where(finite, where(..., 0, ...), 0)`",
-        ),
-        solution="Halve on overflow; double when `good + 1` reaches `interval`; else "
-        "leave it. The count goes on only in the last case.",
-        answer_code="""
-scale_after = np.where(finite, np.where(good + 1 == interval, 2 * scale, scale), scale / 2)
-good_after = np.where(finite, np.where(good + 1 == interval, 0, good + 1), 0)
-""",  # noqa: E501
-        slips=(
-            Slip(
-                "factor-substituted",
-                "scale_after = np.where(finite, 2 * scale, scale / 2)",
-                says="The scale grows after every good step; it is to wait for a whole "
-                "interval.",
-            ),
-            Slip(
-                "path-missing",
-                "scale_after = np.where(finite, scale, scale / 2)",
-                says="The scale never grows.",
-            ),
-            Slip(
-                "path-missing",
-                "scale_after = np.where(good + 1 == interval, 2 * scale, scale)",
-                says="An overflow is not seen: the scale is to be halved then.",
-            ),
-            Slip(
-                "path-missing",
-                "good_after = np.where(finite, good + 1, 0)",
-                says="When the scale grows, the count begins anew.",
             ),
         ),
         quantity="value",

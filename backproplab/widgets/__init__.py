@@ -7,6 +7,9 @@ from .exercise_card import ExerciseCard
 from .flow import GradientFlow
 from .graph import GraphExplorer
 from .paths import ChainRuleStepper
+from .playground import PlaygroundLab
+from .precision import PrecisionLab
+from .replica import ReplicaLab
 
 __all__ = [
     "BatchNormLab",
@@ -16,4 +19,7 @@ __all__ = [
     "ExerciseCard",
     "GradientFlow",
     "GraphExplorer",
+    "PlaygroundLab",
+    "PrecisionLab",
+    "ReplicaLab",
 ]

@@ -18,7 +18,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave the benchmark out of `pytest` without a path: it takes minutes."""
     asked = any("bench" in argument for argument in config.args)
-    return True if collection_path.name == "test_speed.py" and not asked else None
+    speed = collection_path.name.endswith("_speed.py")
+    return True if speed and not asked else None
 
 
 @pytest.fixture(scope="session")

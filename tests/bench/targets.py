@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+from backproplab import formats
+
 from .peers import AUTOGRAD, HAND, MICROGRAD, MYGRAD, OURS, TORCH
 
 NOISE = 0.02  # by how much an A/A pair may miss 1
+LONGEST_ROUNDING = 0.006  # CPU seconds for a million float32 numbers
 
 # (row, against): our cost over theirs, at most
 AT_MOST: dict[tuple[str, str], float] = {
@@ -39,6 +42,13 @@ AT_MOST: dict[tuple[str, str], float] = {
     ("transformer, recorded in copies", OURS): 1.20,
     ("depth 10000, a layer", "depth 100"): 1.7,
     ("import backproplab", "import numpy"): 1.25,
+    ("digits MLP, 300 steps, monitored", OURS): 1.25,
+    ("digits MLP, 3000 steps, monitored", OURS): 1.25,
+    ("PlaygroundLab, 3x8 units, a frame", "1/25 s"): 1.0,
+    ("1M float32 to bfloat16", "a cast and back"): 1.0,
+    **{(f"1M float32 to {name}", "6 ms"): 1.0 for name in formats.names()},
+    **{(f"1M float32 to {name}, subnormal", "normal"): 1.2 for name in formats.names()},
+    ("autocast, 512 x 512 matmul", "float32"): 4.0,
 }
 SLOWER_THAN_US = (MYGRAD, AUTOGRAD)  # on every row
 
