@@ -148,6 +148,42 @@ def test_parameters_are_named_by_module_path_and_outputs_by_module() -> None:
     np.testing.assert_array_equal(model.fc1.weight.grad, run["fc1.weight"].grad)
 
 
+def test_a_variable_stands_for_the_output_of_the_call_and_of_no_layer_within() -> None:
+    rng = np.random.default_rng(0)
+    layers = nn.Sequential(
+        nn.Linear(3, 3, rng=rng), nn.ReLU(), nn.Linear(3, 2, rng=rng)
+    )
+
+    class Net(nn.Module):
+        def __init__(self):
+            self.body = layers
+
+        def forward(self, x):
+            h = self.body(x)
+            return h * 2.0
+
+    with bp.record() as run:
+        with bp.scope("teacher"):
+            out = layers(np.ones((5, 3)))
+        net = Net()
+        y = net(np.ones((5, 3)))
+
+    assert run["teacher.2"].id == run["teacher.out"].id == run["teacher"].id
+    assert run["body.2"].id == run["h"].id == run["body"].id
+    np.testing.assert_array_equal(out.data, run["teacher.out"].value)
+    np.testing.assert_array_equal(y.data, run["y"].value)
+
+
+def test_the_output_of_a_checkpoint_is_called_what_its_line_assigns_it_to(x) -> None:
+    layer = nn.Linear(2, 2, rng=np.random.default_rng(0), dtype=np.float64)
+
+    with bp.record() as run:
+        h = bp.checkpoint(layer)(x)  # noqa: F841
+        k = bp.checkpoint(lambda u: np.tanh(u) * 2.0)(x)  # noqa: F841
+
+    assert ["checkpoint", "checkpoint"] == [run[name].op for name in "hk"]
+
+
 def test_a_model_called_in_a_scope_keeps_its_parameter_paths() -> None:
     with bp.record() as run, bp.scope("teacher"):
         mlp()(np.ones((5, 3)))

@@ -12,16 +12,12 @@ from .._arrays import fit
 from ..errors import GradError
 from ..formats import Format
 from ..node import Node
-from ..ops import cast as plain_cast
 from ..primitive import Primitive
 from ..sockets import Plug, current_scope, plugged
 from ..tape import backward
 from .autocasting import autocast
 from .divergence import NodeError, ShadowRun
-from .rounding import Rounded
-
-_ONE_GATE = ("relu", "leaky_relu", "elu", "abs", "fabs")
-_TWO_GATES = ("maximum", "minimum", "fmax", "fmin")
+from .exact import double, exact_op, flipped, swamped
 
 
 def shadow(fn: Callable[[], Any], fmt: str | Format = "float16") -> ShadowRun:
@@ -67,7 +63,7 @@ def shadow(fn: Callable[[], Any], fmt: str | Format = "float16") -> ShadowRun:
             )
         if out._edges is not None:
             seed = np.ones_like(out._data)
-            watch.gradients[out._id] = [_double(seed), _double(seed)]
+            watch.gradients[out._id] = [double(seed), double(seed)]
             backward([(out, seed)], lambda *_leaf: None, retain=True)
     return ShadowRun(
         formats.get(fmt), np.array(out._data), watch.exact(out), tuple(watch.found)
@@ -95,8 +91,8 @@ class _Shadows(Plug):
         """The shadow of a value; a value from outside is its own."""
         if isinstance(x, Node):
             found = self.shadows.get(x._id)
-            return _double(x._data) if found is None else found
-        return _double(x)
+            return double(x._data) if found is None else found
+        return double(x)
 
     def enter(self, path: str, owner: Any) -> None:
         """Note what the outermost module calls its parameters."""
@@ -105,13 +101,13 @@ class _Shadows(Plug):
                 self.names.setdefault(p._id, (name, ""))
 
     def after(self, node: Any, inputs: tuple[Any, ...], static: dict[str, Any]) -> Any:
-        op = _exact_op(node._op)
+        op = exact_op(node._op)
         if node._op.name == "checkpoint":
             raise GradError(
                 "shadow: there is a checkpoint inside fn, whose values are not seen.",
                 help="call the function itself instead of `bp.checkpoint` of it.",
             )
-        got = [_double(x._data if isinstance(x, Node) else x) for x in inputs]
+        got = [double(x._data if isinstance(x, Node) else x) for x in inputs]
         true = [self.exact(x) for x in inputs]
         if op is None:
             local, exact = got[0], true[0]
@@ -125,25 +121,25 @@ class _Shadows(Plug):
         self.kept.append(node)  # so that its inputs stay, too
         if np.asarray(exact).dtype.kind == "f":
             name = node._op.name
-            events = _swamped(name, node._data, got), _flipped(name, got, true)
+            events = swamped(name, node._data, got), flipped(name, got, true)
             self._note(node, False, node._data, local, exact, *events)
         return node
 
     def arrive(self, node: Any, g: Any) -> None:
-        self.got[node._id] = _double(g)
+        self.got[node._id] = double(g)
         if (sums := self.gradients.get(node._id)) is not None:
             self._note(node, True, g, *sums)
 
     def edge(self, node: Any, k: int, c: Any) -> Any:
-        op, x, i = _exact_op(node._op), node._inputs[k], node._id
+        op, x, i = exact_op(node._op), node._inputs[k], node._id
         saved = self.saved.get(i, (None, None))
-        got = [_double(node._data), *map(_double, node._values)]
+        got = [double(node._data), *map(double, node._values)]
         true = [self.exact(node), *map(self.exact, node._inputs)]
         local, exact = self.got[i], self.gradients[i][1]
         if op is not None:
             local = _pulled(op, node, k, (local, *got), saved[0])
             exact = _pulled(op, node, k, (exact, *true), saved[1])
-        like, sums = _double(x._data), self.gradients.setdefault(x._id, [0.0, 0.0])
+        like, sums = double(x._data), self.gradients.setdefault(x._id, [0.0, 0.0])
         sums[:] = sums[0] + fit(local, like), sums[1] + fit(exact, like)
         return c
 
@@ -154,10 +150,10 @@ class _Shadows(Plug):
         seen: Any,
         local: Any,
         exact: Any,
-        swamped: int = 0,
-        flipped: int = 0,
+        swamped: Any = False,
+        flipped: Any = False,
     ) -> None:
-        seen = _double(seen)
+        seen = double(seen)
         size = float(np.linalg.norm(exact)) or 1.0
         error, born, inherited = (
             float(np.linalg.norm(e)) / size
@@ -176,8 +172,8 @@ class _Shadows(Plug):
                 inherited,
                 int(np.sum((seen == 0) & (local != 0))),
                 int(np.sum(~np.isfinite(seen) & np.isfinite(local))),
-                swamped,
-                flipped,
+                int(np.sum(swamped)),
+                int(np.sum(flipped)),
             )
         )
 
@@ -191,13 +187,6 @@ class _Shadows(Plug):
         return own or name, scope
 
 
-def _exact_op(op: Primitive) -> Primitive | None:
-    """The op that rounds nothing; None for a cast, which is the identity then."""
-    if isinstance(op, Rounded):
-        op = op.exact  # type: ignore[assignment]
-    return None if op is plain_cast.primitive else op
-
-
 def _pulled(op: Primitive, node: Any, k: int, values: Any, saved: Any) -> Any:
     """What the rule of an op sends to input k, for ``values`` = (g, y, *inputs)."""
     static = dict(node._static)
@@ -206,24 +195,3 @@ def _pulled(op: Primitive, node: Any, k: int, values: Any, saved: Any) -> Any:
     if op.vjp is not None:
         return op.vjp(*values, wrt=node._edges, **static)[k]
     return op.pullbacks[k](*values, **static)
-
-
-def _double(x: Any) -> Any:
-    """Floats as float64; all else as it is."""
-    floats = isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind == "f"
-    return np.asarray(x, np.float64) if floats else x
-
-
-def _swamped(op: str, y: Any, inputs: list[Any]) -> int:
-    if op not in ("add", "subtract"):
-        return 0
-    a, b = inputs[0], inputs[1] if op == "add" else -inputs[1]
-    return int(np.sum((((y == a) & (b != 0)) | ((y == b) & (a != 0))) & np.isfinite(y)))
-
-
-def _flipped(op: str, got: list[Any], true: list[Any]) -> int:
-    if op in _ONE_GATE:
-        return int(np.sum((got[0] > 0) != (true[0] > 0)))
-    if op in _TWO_GATES:
-        return int(np.sum((got[0] > got[1]) != (true[0] > true[1])))
-    return 0

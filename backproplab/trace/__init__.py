@@ -2,6 +2,7 @@
 
 from .files import load_trace
 from .paths import Path, Paths
-from .run import Record, Step, Trace, record
+from .records import Record, Step
+from .run import Trace, record
 
 __all__ = ["Path", "Paths", "Record", "Step", "Trace", "load_trace", "record"]

@@ -10,13 +10,15 @@ import numpy as np
 
 from .. import ops
 from ..errors import BackpropError
-from .recorder import NOTHING, Entry, Recorder
+from .archive import read_arrays
+from .checking import check
+from .entry import Entry
+from .recorder import Recorder
 
 if TYPE_CHECKING:
     from .run import Trace
 
 _VERSION = 1
-_MOST_BYTES = 2**32  # unpacked; a file that claims more is not read
 
 
 def save(run: Trace, path: str | Path) -> None:
@@ -54,24 +56,26 @@ def load_trace(path: str | Path) -> Trace:
     name = Path(path).name
     try:
         data, arrays = _read_file(path)
-        if int(data["version"]) > _VERSION:
+        if (version := _whole(data["version"])) > _VERSION:
             raise BackpropError(
-                f"load_trace: {name} has version {data['version']}; "
+                f"load_trace: {name} has version {version}; "
                 f"this package reads up to {_VERSION}.",
                 help="update backproplab.",
             )
         recorder = Recorder()
-        for i, row in enumerate(data["records"]):
+        recorder.loaded = True
+        for i, row in enumerate(_list(data["records"])):
             recorder.entries.append(_entry(i, row, arrays))
-        recorder.steps = [
-            (int(k), [(int(x), int(m)) for x, m in sends]) for k, sends in data["steps"]
+        recorder.passes.steps = [
+            (_whole(k), [(_whole(x), _whole(m)) for x, m in map(_list, _list(sends))])
+            for k, sends in map(_list, _list(data["steps"]))
         ]
         recorder.close()
-        _check(recorder)
+        check(recorder)
     except (FileNotFoundError, BackpropError):
         raise
     except Exception as error:
-        said = f"{type(error).__name__}: {error}"
+        said = f"{type(error).__name__}: {error}".encode(errors="replace").decode()
         raise BackpropError(
             f"load_trace: {name} is not a saved run "
             f"({said if len(said) < 200 else said[:200] + '...'}).",
@@ -82,45 +86,44 @@ def load_trace(path: str | Path) -> Trace:
 
 def _read_file(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     import json
-    import zipfile
 
-    with zipfile.ZipFile(path) as z:
-        size = sum(part.file_size for part in z.infolist())
-    if size > _MOST_BYTES:
-        raise ValueError(f"it claims {size} bytes")
-    with np.load(path, allow_pickle=False) as z:
-        arrays = dict(z)
-    data = json.loads(bytes(arrays["trace"]))
-    if not isinstance(data, dict) or not isinstance(data["records"], list):
-        raise ValueError("no list of records")
+    arrays = read_arrays(path)
+    data = json.loads(bytes(arrays["trace"]), object_pairs_hook=_once)
+    if not isinstance(data, dict):
+        raise ValueError("no dict of records")
     return data, arrays
 
 
-def _check(recorder: Recorder) -> None:
-    """Refuse records that refer to what cannot be, so that nothing fails later."""
-    entries = recorder.entries
-    for i, e in enumerate(entries):
-        shape = np.shape(e.value)
-        if np.asarray(e.value).dtype.kind not in "fiub":
-            raise ValueError(f"record {i} holds no numbers")
-        if any(not NOTHING <= x < i for x in e.inputs):
-            raise ValueError(f"record {i} is made of records that cannot be")
-        for o, k, _ in e.contributions:
-            if not (i < o < len(entries) and 0 <= k < len(entries[o].inputs)):
-                raise ValueError(f"record {i} has a consumer that cannot be")
-            if entries[o].inputs[k] != i:
-                raise ValueError(f"record {i} is no input of record {o}")
-        received = [e.grad, e.seed, *(c for _, _, c in e.contributions)]
-        if any(g is not None and np.shape(g) != shape for g in received):
-            raise ValueError(f"record {i} has a gradient of another shape")
-        if any(g is not None and g.dtype.kind != "f" for g in received):
-            raise ValueError(f"record {i} has a gradient that is not of floats")
-    for k, sends in recorder.steps:
-        if not 0 <= k < len(entries) or entries[k].grad is None:
-            raise ValueError(f"backward has a step at record {k}, which got none")
-        for x, m in sends:
-            if not (0 <= x < len(entries) and 0 <= m < len(entries[x].contributions)):
-                raise ValueError(f"record {k} sends what cannot be")
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name that is given twice")
+    return found
+
+
+def _whole(x: Any) -> int:
+    if type(x) is not int:
+        raise ValueError(f"{x!r} is no whole number")
+    return x
+
+
+def _text(x: Any) -> str:
+    if type(x) is not str:
+        raise ValueError(f"{x!r} is no text")
+    x.encode()  # else nobody could print it
+    return x
+
+
+def _yes_or_no(x: Any) -> bool:
+    if type(x) is not bool:
+        raise ValueError(f"{x!r} is neither true nor false")
+    return x
+
+
+def _list(x: Any) -> list[Any]:
+    if type(x) is not list:
+        raise ValueError(f"{x!r} is no list")
+    return x
 
 
 def _row(i: int, e: Entry, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -140,6 +143,7 @@ def _row(i: int, e: Entry, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
         "source": e.source,
         "inputs": e.inputs,
         "wants": e.wants,
+        "grid": e.grid,
         "scalar": type(e.value) in (int, float, bool),
         "static": _write(e.static, arrays, f"s{i}"),
         "consumers": [[o, k] for o, k, _ in e.contributions],
@@ -147,22 +151,24 @@ def _row(i: int, e: Entry, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
 
 
 def _entry(i: int, row: dict[str, Any], arrays: dict[str, np.ndarray]) -> Entry:
-    value = arrays[f"v{i}"]
-    e = Entry(
-        str(row["op"]), value.item() if row["scalar"] else value, str(row["scope"])
-    )
-    file, line = row["source"]
-    e.source = (str(file), int(line))
-    e.given = str(row["name"]) if row["named"] else None
-    e.aliases = tuple(str(s) for s in row["aliases"])
-    e.inputs = tuple(int(k) for k in row["inputs"])
-    e.wants = bool(row["wants"])
+    value: Any = arrays[f"v{i}"]
+    if _yes_or_no(row["scalar"]):
+        value = value.item()
+    e = Entry(_text(row["op"]), value, _text(row["scope"]))
+    file, line = _list(row["source"])
+    e.source = (_text(file), _whole(line))
+    name = _text(row["name"])
+    e.given = name if _yes_or_no(row["named"]) else None
+    e.aliases = tuple(_text(s) for s in _list(row["aliases"]))
+    e.inputs = tuple(_whole(k) for k in _list(row["inputs"]))
+    e.wants = _yes_or_no(row["wants"])
+    e.grid = _text(row.get("grid", ""))  # older files have none
     e.grad, e.seed = arrays.get(f"g{i}"), arrays.get(f"b{i}")
     e.primitive = ops.registry.get(e.op)
     e.static = _read(row["static"], arrays)
     e.contributions = [
-        (int(o), int(k), arrays[f"c{i}_{n}"])
-        for n, (o, k) in enumerate(row["consumers"])
+        (_whole(o), _whole(k), arrays[f"c{i}_{n}"])
+        for n, (o, k) in enumerate(map(_list, _list(row["consumers"])))
     ]
     return e
 
@@ -198,15 +204,17 @@ def _read(x: Any, arrays: dict[str, np.ndarray]) -> Any:
     if kind == "dict":
         return {str(k): _read(w, arrays) for k, w in v.items()}
     if kind in ("tuple", "list"):
-        return (tuple if kind == "tuple" else list)(_read(w, arrays) for w in v)
+        return (tuple if kind == "tuple" else list)(_read(w, arrays) for w in _list(v))
     if kind == "slice":
-        return slice(*(_read(w, arrays) for w in v))
+        return slice(*(_read(w, arrays) for w in _list(v)))
     if kind == "array":
-        return arrays[v]
+        return arrays[_text(v)]
     if kind == "ellipsis":
         return Ellipsis
     if kind == "dtype":
-        return np.dtype(str(v))
+        if (dtype := np.dtype(_text(v))).kind not in "fiub":
+            raise ValueError(f"{dtype} is no number format")
+        return dtype
     if kind == "other":
         return None
     raise ValueError(f"an option of the unknown kind {kind!r}")

@@ -1,4 +1,4 @@
-"""What can be measured on a whole run: gains, differences between runs, the ledger."""
+"""What can be measured on a whole run: gains, and differences between runs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ import numpy as np
 
 from .._table import Table
 from ..errors import NameLookupError, near
-from . import replay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .recorder import Entry
-    from .run import Record, Trace
+    from .entry import Entry
+    from .run import Trace
 
 
 def gain(run: Trace, depth: int | None) -> dict[str, float]:
@@ -42,8 +39,8 @@ def gain(run: Trace, depth: int | None) -> dict[str, float]:
             if k >= 0 and k not in inside and entries[k].op != "leaf"
         ]
         sent = [g for g in sent if g is not None]
-        if sent and (size := _norm(came)) > 0:
-            gains[layer] = _norm(sent) / size
+        if sent and (size := norm(came)) > 0:
+            gains[layer] = norm(sent) / size
     return gains
 
 
@@ -53,14 +50,19 @@ def _sum_from(e: Entry, members: set[int], *, outside: bool) -> Any:
     return sum(chosen[1:], chosen[0]) if chosen else None
 
 
-def _norm(arrays: list[Any]) -> float:
-    """Norm of all arrays together, also where their squares would underflow."""
-    sizes = [np.max(np.abs(a), initial=0) for a in arrays if a is not None]
-    largest = float(max(sizes, default=0))
+def norm(arrays: list[Any]) -> float:
+    """Norm of all arrays together, where their squares would overflow or underflow too.
+
+    >>> norm([np.full(4, 1e200)]), norm([1e-200, np.full(3, 1e-200)])
+    (2e+200, 2e-200)
+    """
+    held = [np.asarray(a, float) for a in arrays if a is not None]
+    largest = float(max((np.max(np.abs(a), initial=0) for a in held), default=0))
     if not 0 < largest < np.inf:
         return largest
-    squares = (np.sum(np.square(np.asarray(a, float) / largest)) for a in arrays)
-    return largest * float(np.sqrt(sum(squares)))
+    with np.errstate(all="ignore"):
+        squares = sum(np.sum(np.square(a / largest)) for a in held)
+        return largest * float(np.sqrt(squares))
 
 
 def diff(run: Trace, other: Trace) -> DiffTable:
@@ -119,59 +121,5 @@ def _relative(a: Any, b: Any) -> float:
         return float("inf")
     with np.errstate(invalid="ignore"):
         gap = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, a - b)
-    size = _norm([b])
-    return _norm([gap]) / size if size > 0 else _norm([gap])
-
-
-_KINKS: dict[str, Callable[..., Any]] = {
-    "relu": lambda x: x == 0,
-    "leaky_relu": lambda x: x == 0,
-    "elu": lambda x: x == 0,
-    "abs": lambda x: x == 0,
-    "maximum": lambda x, y: x == y,
-    "minimum": lambda x, y: x == y,
-}
-
-
-def ledger(run: Trace) -> Table:
-    """See ``Trace.ledger``."""
-    rows = Table()
-
-    def note(r: Record, what: str, found: Any) -> None:
-        if count := int(np.sum(found)):
-            row = {"name": r.name, "op": r.op, "what": what, "count": count}
-            rows.append(row | {"source": r.source})
-
-    for r in run:
-        entry = run._entries[r.id]
-        xs = replay.operands(run, r.id) if entry.primitive is not None else []
-        if entry.primitive is not None and r.op in _KINKS:
-            note(r, "at a kink", _KINKS[r.op](*xs))
-        if np.asarray(r.value).dtype.kind == "f":
-            if all(np.isfinite(x).all() for x in xs if x is not None):
-                note(r, "NaN or inf born forward", ~np.isfinite(r.value))
-            if r.op == "cast":
-                note(r, "value underflowed to zero", (r.value == 0) & (xs[0] != 0))
-        if r.grad is None:
-            continue
-        senders = [run._entries[o].grad for o, _ in r.consumers]
-        if all(g is not None and np.isfinite(g).all() for g in senders):
-            note(r, "NaN or inf born backward", ~np.isfinite(r.grad))
-        tiny = np.finfo(r.grad.dtype).tiny
-        below = (r.grad != 0) & (np.abs(r.grad) < tiny)
-        note(r, "gradient below the normal range", below)
-        note(r, "gradient underflowed to zero", sum(_flushed(run, r)))
-    return rows
-
-
-def _flushed(run: Trace, r: Record) -> list[Any]:
-    """Where g and the local slope are not zero and yet their product is, use by use."""
-    found = []
-    for (o, k), c in zip(r.consumers, r.contributions, strict=True):
-        slopes, g = replay.local(run, o), run._entries[o].grad
-        if run._entries[o].op == "cast":
-            found.append((c == 0) & (np.reshape(g, c.shape) != 0))
-        elif slopes is not None and g is not None and c.shape == g.shape:
-            slope = slopes[k] if isinstance(slopes, tuple) else slopes
-            found.append((c == 0) & (g != 0) & (slope != 0))
-    return found
+    size = norm([b])
+    return norm([gap]) / size if size > 0 else norm([gap])

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from dis import Instruction
     from types import CodeType, FrameType
 
@@ -31,6 +30,9 @@ _ENGINE = (
             "primitive.py",
             "tensor.py",
             "anomaly.py",
+            os.path.join("nn", "module.py"),
+            os.path.join("nn", "scopes.py"),
+            os.path.join("nn", "hooks.py"),
         )
     ),
     _PACKAGE + "amp",
@@ -38,86 +40,88 @@ _ENGINE = (
     str(Path(np.__file__).parent) + os.sep,
     contextlib.__file__,
 )
-_OPS = _PACKAGE + "ops" + os.sep
+_OPS = (_PACKAGE + "ops" + os.sep, _PACKAGE + "_checkpoint.py")
 _EXERCISES = _PACKAGE + "exercises" + os.sep  # written as a learner writes
 _RETURN = object()
 _MOST_CODES = 512  # whose assignments are remembered
 _LONGEST = 1000  # container that is searched for a value
+_LISTS = (list, tuple, dict)
 
 # Caches: what they hold follows from the key.
 _kinds: dict[str, str] = {}
 _stores: dict[int, tuple[CodeType, list[Instruction], dict[int, Any]]] = {}
 
 
-class Caller:
+def calling(frame: FrameType | None) -> tuple[FrameType | None, Any, bool]:
     """Where in the learner's code an operation was called.
 
-    Attributes:
-        frame: the innermost frame outside the package.
-        via: None where the learner's line called the op itself; else the package's
-            frame nearest to the line, which may call several ops for it.
-        in_package: whether ``via`` is more than an op made of ops (a layer, say).
+    Args:
+        frame: where to start; mostly in the package.
+
+    Returns:
+        the innermost frame outside the package; then None where the learner's line
+        called the op itself, else the package's frame nearest to the line, which may
+        call several ops for it; then whether that is more than an op made of ops (a
+        layer, say).
     """
+    via, kind_of_via = None, ""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        kind = _kinds.get(file) or _kind(file)
+        if kind == "learner":
+            break
+        if kind != "engine":
+            via, kind_of_via = frame, kind
+        frame = frame.f_back
+    return frame, via, kind_of_via == "package"
 
-    __slots__ = ("frame", "in_package", "via")
 
-    def __init__(self) -> None:
-        frame: FrameType | None = sys._getframe(2)
-        self.via: FrameType | None = None
-        self.in_package = False
-        while frame is not None:
-            file = frame.f_code.co_filename
-            kind = _kinds.get(file) or _kind(file)
-            if kind == "learner":
-                break
-            if kind != "engine":
-                self.via = frame
-                self.in_package = kind == "package"
-            frame = frame.f_back
-        self.frame = frame
+def assigned(frame: FrameType | None) -> tuple[str | None, FrameType | None]:
+    """The variable that takes the value of the expression that a frame evaluates.
 
-    def assigned(self) -> tuple[str | None, FrameType | None]:
-        """The variable that takes the value of the expression being evaluated.
+    Through ``return`` it follows the value into the caller's line.
 
-        Through ``return`` it follows the value into the caller's line.
+    Returns:
+        the variable's name and the frame that it lives in.
+    """
+    while frame is not None:
+        code = frame.f_code
+        file = code.co_filename
+        if (_kinds.get(file) or _kind(file)) != "learner":
+            break
+        name = _target(code, frame.f_lasti)
+        if name is not _RETURN:
+            return name, frame
+        frame = frame.f_back
+    return None, None
 
-        Returns:
-            the variable's name and the frame that it lives in.
-        """
-        frame = self.frame
-        while frame is not None:
-            file = frame.f_code.co_filename
-            if (_kinds.get(file) or _kind(file)) != "learner":
-                break
-            name = _target(frame.f_code, frame.f_lasti)
-            if name is not _RETURN:
-                return name, frame
-            frame = frame.f_back
-        return None, None
 
-    def variable(self, value: Any, until: FrameType | None) -> str | None:
-        """The name by which the learner's code knows ``value``, if any.
+def variable(
+    value: Any, frame: FrameType | None, until: FrameType | None
+) -> str | None:
+    """The name by which the learner's code knows ``value``, if any.
 
-        Args:
-            value: a leaf or a raw array.
-            until: the frame that records; its names are preferred to those of the
-                functions that it calls, and what called it is not searched.
-        """
-        frames, frame = [], self.frame
-        while frame is not None:
-            frames.append(frame)
-            if frame is until:
-                break
-            frame = frame.f_back
-        else:
-            frames = frames[:1]
-        spaces = [f.f_locals for f in reversed(frames)]
-        spaces += [f.f_globals for f in frames[-1:]]
-        for space in spaces:
-            name = _direct(space, value) or _within(space, value)
-            if name is not None:
-                return name
-        return None
+    Args:
+        value: a leaf or a raw array.
+        frame: the innermost that is searched.
+        until: the frame that records; its names are preferred to those of the
+            functions that it calls, and what called it is not searched.
+    """
+    frames = []
+    while frame is not None:
+        frames.append(frame)
+        if frame is until:
+            break
+        frame = frame.f_back
+    else:
+        frames = frames[:1]
+    spaces = [f.f_locals for f in reversed(frames)]
+    spaces += [f.f_globals for f in frames[-1:] if f.f_globals is not spaces[0]]
+    for space in spaces:
+        name = _held(list(space.items()), value)
+        if name is not None:
+            return name
+    return None
 
 
 def place(code: CodeType | None, lasti: int) -> tuple[str, int]:
@@ -148,35 +152,30 @@ def _kind(file: str) -> str:
     return kind
 
 
-def _visible(space: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Variables but for those that IPython keeps: ``In``, ``Out``, ``_`` and so on."""
-    return (
-        (str(name), known)
-        for name, known in list(space.items())
-        if not str(name).startswith("_") and name not in ("In", "Out")
-    )
-
-
-def _direct(space: dict[str, Any], value: Any) -> str | None:
-    return next((name for name, known in _visible(space) if known is value), None)
-
-
-def _within(space: dict[str, Any], value: Any) -> str | None:
-    """``params.W1`` or ``weights.0``: one level down in a container or an object."""
-    for name, known in _visible(space):
-        for key, inside in _items(known):
-            if inside is value:
-                return f"{name}.{key}"
+def _held(space: list[tuple[str, Any]], value: Any) -> str | None:
+    """The variable, or ``params.W1`` and ``weights.0``: one level down in another."""
+    for name, known in space:
+        if known is value and _is_visible(name):
+            return name
+    for name, known in space:
+        if type(known) in _LISTS or type(known).__module__ == "__main__":
+            for key, inside in _items(known):
+                if inside is value and _is_visible(name):
+                    return f"{name}.{key}"
     return None
 
 
+def _is_visible(name: Any) -> bool:
+    """Whether IPython does not keep it, as it keeps ``In``, ``Out``, ``_``."""
+    return not str(name).startswith("_") and name not in ("In", "Out")
+
+
 def _items(known: Any) -> Iterable[tuple[Any, Any]]:
-    kind = type(known)
-    if kind in (list, tuple) and len(known) <= _LONGEST:
-        return enumerate(known)
-    if kind is dict and len(known) <= _LONGEST:
-        return list(known.items())
-    if kind.__module__ == "__main__" and type(getattr(known, "__dict__", 0)) is dict:
+    if type(known) in _LISTS:
+        if len(known) > _LONGEST:
+            return ()
+        return list(known.items()) if type(known) is dict else enumerate(known)
+    if type(getattr(known, "__dict__", 0)) is dict:
         return list(known.__dict__.items())
     return ()
 

@@ -13,7 +13,8 @@ from . import replay
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .run import Record, Trace
+    from .records import Record
+    from .run import Trace
 
 _MOST_PATHS = 20_000  # that are written out one by one
 _MOST_NUMBERS = 20_000_000  # in all their products

@@ -9,12 +9,12 @@ import numpy as np
 from .._arrays import fit
 from .._symbols import Symbol, applied, lift, variable
 from ..errors import GradError
-from .recorder import is_literal
+from .entry import is_literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .recorder import Entry
+    from .entry import Entry
 
 
 class Run(Protocol):

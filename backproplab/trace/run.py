@@ -1,9 +1,8 @@
-"""Trace: what one run looked like, as frozen data. Listening is in recorder.py."""
+"""Trace: a recorded run that can be read and asked. Listening is in recorder.py."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,99 +11,16 @@ import numpy as np
 from .._table import Table
 from ..errors import GradError, NameLookupError, near
 from ..sockets import plugged
-from . import files, measures, replay
+from . import files, measures, pickling
 from .paths import Paths, find_paths
-from .recorder import NOTHING, Entry, Recorder
+from .recorder import Recorder
+from .records import Record, Step, asked, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .entry import Entry
     from .measures import DiffTable
-
-
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Record:
-    """One value of a run: how it came to be and what came back to it.
-
-    Attributes:
-        id: its place in the run, 0 first.
-        op: the op that made it; "leaf" for a tensor made by hand, "constant" for a raw
-            array or number.
-        name: unique in the run.
-        scope: dotted path of the module or ``bp.scope`` in which it was made.
-        inputs: ids of its operands.
-        value: the array.
-        grad: dL/d(value), all contributions added; None where backward did not come.
-        contributions: what each use of it sent back, before they were added.
-        consumers: for each contribution, the id of the record that sent it and which
-            of that record's inputs this is.
-        saved_bytes: what backward had to remember for this op.
-        format: number format of the value.
-        source: file and line of the learner's code.
-    """
-
-    id: int
-    op: str
-    name: str
-    scope: str
-    inputs: tuple[int, ...]
-    value: Any
-    grad: np.ndarray | None
-    contributions: tuple[np.ndarray, ...]
-    consumers: tuple[tuple[int, int], ...]
-    format: str
-    source: str
-    requires_grad: bool
-    _entry: Entry = field(repr=False)
-    _run: Recorder = field(repr=False)  # not the Trace: no cycle
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the value."""
-        return np.shape(self.value)
-
-    @property
-    def local(self) -> Any:
-        """The local derivative where the op is elementwise, else None.
-
-        An array of the value's shape for one input, a tuple of arrays for several.
-        """
-        return replay.local(self._run, self.id)
-
-    @property
-    def tex(self) -> str:
-        r"""The op as a formula in the names of the run: ``h = \tanh(z)``."""
-        return replay.formula(self._run, self.id)
-
-    @property
-    def saved_bytes(self) -> int:
-        """What backward had to remember for this op."""
-        return replay.saved_bytes(self._run, self.id)
-
-    def __repr__(self) -> str:
-        grad = (
-            "no grad"
-            if self.grad is None
-            else f"|grad| {np.linalg.norm(self.grad):.3g}"
-        )
-        return f"<Record {self.id} {self.name} = {self.op} {self.shape}, {grad}>"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of the backward pass: a node's gradient is whole and is sent on.
-
-    Attributes:
-        id: the record whose gradient is whole.
-        name: its name.
-        grad: that gradient.
-        sends: (input id, contribution) for each edge, in order.
-    """
-
-    id: int
-    name: str
-    grad: np.ndarray
-    sends: tuple[tuple[int, np.ndarray], ...]
 
 
 class Trace:
@@ -143,7 +59,7 @@ class Trace:
         if self._records is not None:
             return self._records
         entries = self._entries
-        records = tuple(_record(self._recorder, i, e) for i, e in enumerate(entries))
+        records = tuple(shown(self._recorder, i, e) for i, e in enumerate(entries))
         self._aliases = _lookup(entries)
         if self._recorder.closed:  # else more may come
             self._records = records
@@ -196,8 +112,8 @@ class Trace:
                 "op": r.op,
                 "inputs": ", ".join(self.records[i].name for i in r.inputs),
                 "shape": str(r.shape),
-                "|value|": _norm(r.value),
-                "|grad|": None if r.grad is None else _norm(r.grad),
+                "|value|": measures.norm([r.value]),
+                "|grad|": None if r.grad is None else measures.norm([r.grad]),
             }
             for r in self
         )
@@ -266,7 +182,8 @@ class Trace:
         Raises:
             GradError: if all are asked for and there are too many to write out.
         """
-        return find_paths(self, self[a], self[b], top)
+        with asked(self._recorder):
+            return find_paths(self, self[a], self[b], top)
 
     def diff(self, other: Trace) -> DiffTable:
         """Compare values and gradients with another run's, name by name.
@@ -279,15 +196,32 @@ class Trace:
         return measures.diff(self, other)
 
     def ledger(self) -> Table:
-        """Kinks hit, NaN and inf births, values and gradients lost to underflow.
+        """What happened to the numbers: kinks hit, NaN and inf births, lost values.
 
-        One row for each kind of event at a record, with a count and the source line.
+        One row for each kind of event at a record, forward or backward, with a count
+        and the source line. Where values lie on a narrow grid (under
+        ``bp.amp.autocast``, or in float16 arrays), each op is computed again in
+        float64, on the inputs that it got, and the rows tell what rounding did:
+
+        * value or gradient underflowed to zero: it is 0, and the exact one is not;
+        * value or gradient overflowed: it is beyond the format, the exact one finite;
+        * addition swamped, sum of contributions swamped: it left the larger term as it
+          was, and the other is not 0;
+        * gate flipped: relu, abs, maximum or minimum stands otherwise in a float64 run
+          from the same leaves.
         """
-        return measures.ledger(self)
+        from .ledger import ledger  # which needs amp
+
+        with asked(self._recorder):
+            return ledger(self)
 
     def save(self, path: str | Path) -> None:
         """Write the run to one ``.npz`` file; ``bp.load_trace`` reads it."""
         files.save(self, path)
+
+    def __reduce__(self) -> Any:
+        """Copy and pickle what ``save`` writes."""
+        return pickling.from_bytes, (pickling.as_bytes(self),)
 
     def need_backward(self, what: str) -> None:
         """Raise unless the run holds a backward pass."""
@@ -303,8 +237,9 @@ def record(*, copy: bool = False) -> Iterator[Trace]:
     """Record every operation and gradient of a ``with`` block.
 
     Args:
-        copy: copy every array; by default arrays that the engine made are referred to
-            (it never overwrites them) and leaves are copied.
+        copy: copy what the ops compute, too. By default that is referred to, since the
+            engine never overwrites it, and only leaves are copied. Gradients are never
+            handed out but in copies, so the run shares none either way.
 
     Yields:
         the ``Trace``, complete when the block ends, whatever ends it.
@@ -315,25 +250,6 @@ def record(*, copy: bool = False) -> Iterator[Trace]:
             yield Trace(recorder)
     finally:
         recorder.close()
-
-
-def _record(recorder: Recorder, i: int, e: Entry) -> Record:
-    return Record(
-        id=i,
-        op=e.op,
-        name=e.name,
-        scope=e.scope,
-        inputs=tuple(k for k in e.inputs if k != NOTHING),
-        value=e.value,
-        grad=e.grad,
-        contributions=tuple(c for _, _, c in e.contributions),
-        consumers=tuple((o, k) for o, k, _ in e.contributions),
-        format=str(np.asarray(e.value).dtype),
-        source=_source(*e.source),
-        requires_grad=e.wants,
-        _entry=e,
-        _run=recorder,
-    )
 
 
 def _lookup(entries: list[Entry]) -> dict[str, int]:
@@ -348,16 +264,4 @@ def _lookup(entries: list[Entry]) -> dict[str, int]:
     return lookup
 
 
-def _source(file: str, line: int) -> str:
-    if not file:
-        return ""
-    if "ipykernel" in file or file.startswith("<ipython"):
-        return f"cell line {line}"
-    return f"{Path(file).name}:{line}"
-
-
 _HELP_EMPTY = "compute something inside the `with bp.record()` block."
-
-
-def _norm(value: Any) -> float:
-    return float(np.linalg.norm(np.asarray(value, dtype=float)))
