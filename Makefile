@@ -29,8 +29,8 @@ test: .venv/.test ## unit tests, doctests and notebooks; lists what it skipped a
 test-all: .venv/.all ## the same with browser, MPI and oracles; nothing may be skipped
 	@command -v chromium >/dev/null \
 	  || $(BIN)/python -m playwright install chromium
-	$(if $(wildcard tests/mpi),MPIEXEC_TIMEOUT=300 $(BIN)/mpiexec -n 2 \
-	  $(PYTEST) -p no:cacheprovider --everything -m mpi tests/mpi)
+	for n in 2 4; do MPIEXEC_TIMEOUT=300 $(BIN)/mpiexec -n $$n \
+	  $(PYTEST) -p no:cacheprovider --everything -m mpi tests/mpi || exit 1; done
 	$(PYTEST) --everything -m "not mpi" $(SUITE)
 
 bench: .venv/.all ## speed and memory beside hand-written NumPy, PyTorch, JAX, ...
