@@ -20,7 +20,7 @@ def test_a_file_is_read_with_its_umlauts_and_without_its_mark(tmp_path):
     text = read_text(str(path))
 
     assert "Öl\nfällt" == text.text
-    assert "CharacterText(8 characters, 7 different)" == repr(text)
+    assert "CharacterText(8 characters, 6 different)" == repr(text)
 
 
 def test_entropies_are_those_of_a_known_text():

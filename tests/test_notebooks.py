@@ -87,7 +87,9 @@ def test_every_code_cell_with_a_claim_asserts_it_or_ends_in_a_verdict(name):
 def test_the_last_cell_says_where_to_go_by_links_that_lead_there(name):
     last = "".join(copies.shipped(name)["cells"][-1]["source"])
 
-    links = re.findall(r"\]\((\w+)\.ipynb\)", last.partition("Where to go from here")[2])
+    links = re.findall(
+        r"\]\((\w+)\.ipynb\)", last.partition("Where to go from here")[2]
+    )
 
     assert links
     assert set(links) - {name} <= set(copies.NAMES)
@@ -140,6 +142,7 @@ def test_a_slip_is_blamed_where_it_stands_and_nowhere_else(mistake):
     assert mistake.label == wrong[mistake.where]
 
 
+@pytest.mark.slow
 @pytest.mark.notebook
 def test_solved_notebooks_pass_in_a_kernel(tmp_path):
     paths = [
@@ -167,10 +170,13 @@ def test_that_check_can_fail(tmp_path):
 @pytest.mark.slow
 @pytest.mark.notebook
 def test_slips_come_out_in_a_kernel_too(tmp_path):
+    one_a_label = {m.label: m for m in MISTAKES}.values()
+    whole = {m.notebook: m for m in MISTAKES}.values()  # one a notebook to its end
     paths = []
-    one_a_label = {(m.notebook, m.label): m for m in MISTAKES}.values()
-    for k, mistake in enumerate(one_a_label):
+    for k, mistake in enumerate([*whole, *one_a_label]):
         notebook = copies.solved(mistake.notebook, mistake)
+        if k >= len(whole):
+            notebook = copies.shortened(notebook)
         paths.append(copies.write(notebook, tmp_path / f"slip{k}.ipynb"))
 
     done = nbval(*paths)

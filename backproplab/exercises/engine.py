@@ -59,6 +59,18 @@ class Task:
         """Itself: the task is its own data."""
         return self
 
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """Nothing by name: code is asked, for which there is no card.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError(
+            f"{self.id}: a {self.kind} is asked, and a card takes formulas.\n"
+            "  help: write it in a cell, and hand it to `q.check(answer)`."
+        )
+
     def check(self, answer: Any, *, strict: bool = False) -> Verdict:
         """Judge a class or function by running it; the attempt is noted.
 
