@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .anomaly import detect_anomaly
     from .check import check_grads
     from .comparison import compare_runs
+    from .monitor import Monitor
     from .saving import load, save
     from .trace import load_trace, record
     from .transforms import (
@@ -28,21 +29,23 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "Plug", "Tensor", "check_grads", "checkpoint", "compare_runs", "detect_anomaly",
-    "elementwise", "enable_grad", "errors", "grad", "hessian", "hvp", "implements",
-    "is_grad_enabled", "jacfwd", "jacobian", "jacrev", "jvp", "linear", "load",
-    "load_trace", "no_grad", "ops", "plugged", "primitive", "record", "save", "scope",
-    "tensor", "value_and_grad", "vjp",
+    "Monitor", "Plug", "Tensor", "check_grads", "checkpoint", "compare_runs",
+    "detect_anomaly", "elementwise", "enable_grad", "errors", "grad", "hessian", "hvp",
+    "implements", "is_grad_enabled", "jacfwd", "jacobian", "jacrev", "jvp", "linear",
+    "load", "load_trace", "no_grad", "ops", "plugged", "primitive", "record", "save",
+    "scope", "tensor", "value_and_grad", "vjp",
 ]  # fmt: skip
 
 # Loaded when first asked for, so that the import costs little more than NumPy's.
 _LATER = {
-    "amp", "anomaly", "check", "data", "exercises", "formats", "grade", "meanfield",
-    "nn", "optim", "plot", "saving", "tex", "trace", "transforms", "widgets",
+    "amp", "anomaly", "check", "data", "exercises", "formats", "grade", "interop",
+    "meanfield", "nn", "optim", "parallel", "plot", "saving", "tex", "trace",
+    "transforms", "widgets",
 }  # fmt: skip
 _FROM = {
     "checkpoint": "transforms",
     "check_grads": "check",
+    "Monitor": "monitor",
     "compare_runs": "comparison",
     "detect_anomaly": "anomaly",
     "grad": "transforms",

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "backproplab"
 
 # From the ground up. What stands on one floor may import its neighbours there.
 FLOORS = (
-    ("errors", "_arrays", "formats", "_symbols", "_table"),
+    ("errors", "_arrays", "_memory", "formats", "_symbols", "_table", "distributions"),
     ("sockets", "node", "_numpy"),
     ("tape",),
     ("_calling",),
@@ -22,8 +22,9 @@ FLOORS = (
     ("nn", "optim", "amp", "parallel", "data", "interop", "saving", "meanfield"),
     ("trace",),
     ("grade", "tex", "magnitudes"),
-    ("exercises", "plot", "comparison"),
+    ("exercises", "plot", "comparison", "monitor"),
     ("widgets",),
+    ("__main__",),
 )
 HEIGHT = {part: n for n, floor in enumerate(FLOORS) for part in floor}
 # Third-party names, and the only parts that may import them.
@@ -34,9 +35,10 @@ DOORS = {
     "traitlets": ("widgets",),
     "IPython": ("widgets",),
     "mpi4py": ("parallel",),
+    "ipyparallel": ("parallel",),
     "safetensors": ("saving",),
-    "torch": (),
-    "jax": (),
+    "torch": ("interop",),
+    "jax": ("interop",),
     "autograd": (),
     "scipy": (),
 }
