@@ -566,3 +566,16 @@ def test_progress_stands_beside_the_notebook(tmp_path, monkeypatch):
     bp.exercises.get("chain.tanh").check("dy")
 
     assert Path(".backproplab/progress.json").exists()
+
+
+def test_a_code_that_is_no_character_loses_no_attempt(tmp_path):
+    """JSON may hold half of a pair of codes, which UTF-8 cannot write."""
+    q = bp.exercises.get("chain.tanh")
+    q.check(q.given.dy)
+    path = next(tmp_path.rglob("progress.json"))
+    path.write_text(path.read_text().replace('"local-', r'"\ud800local-'))
+
+    q.check(q.given.dy)
+
+    labels = [a["label"] for a in json.loads(path.read_text())["problems"][q.id]]
+    assert ["\ud800local-factor-missing", "local-factor-missing"] == labels

@@ -162,9 +162,7 @@ def _merge(new: Mapping[str, list[dict[str, Any]]]) -> None:
             content = {"format": _FORMAT, "version": _VERSION, "problems": known}
             written = path.with_name(f"progress.{os.getpid()}.tmp")
             try:
-                written.write_text(
-                    json.dumps(content, indent=1, ensure_ascii=False), "utf-8"
-                )
+                written.write_bytes(_readable(content))
                 os.replace(written, path)
             finally:
                 with suppress(OSError):
@@ -191,6 +189,14 @@ def _read(path: Path) -> tuple[dict[str, list[dict[str, Any]]], bool]:
         return _checked(content["problems"]), True
     except (ValueError, KeyError, TypeError, RecursionError):
         return {}, False
+
+
+def _readable(content: Any) -> bytes:
+    """Write JSON in the letters themselves; as codes where one is no character."""
+    try:
+        return json.dumps(content, indent=1, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(content, indent=1).encode()
 
 
 def _checked(problems: Any) -> dict[str, list[dict[str, Any]]]:

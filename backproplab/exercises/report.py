@@ -178,7 +178,8 @@ def class_report(paths: Sequence[Path], problem: str = "") -> ClassReport:
             known = attempts_in(path)
         except (OSError, BackpropError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
-            unread.append((str(path), (why or str(error)).removeprefix(f"{path} ")))
+            why = (why or str(error)).removeprefix(f"{path} ")
+            unread.append((_printable(path), _printable(why)))
             continue
         found.setdefault(names[path], []).extend(_attempts(names[path], known, problem))
     # One learner may have handed in twice: an attempt counts once.
@@ -194,8 +195,14 @@ def _attempts(
             continue
         for a in tried:
             blamed = a.get("blamed")
-            links = tuple(map(str, blamed)) if isinstance(blamed, list) else ()
-            yield Attempt(learner, problem, a["at"], str(a["label"]), links)
+            links = blamed if isinstance(blamed, list) else []
+            yield Attempt(
+                _printable(learner),
+                _printable(problem),
+                _printable(a["at"]),
+                _printable(a["label"]),
+                tuple(map(_printable, links)),
+            )
 
 
 def _files(paths: Sequence[Path], unread: list[tuple[str, str]]) -> Iterable[Path]:
@@ -222,9 +229,8 @@ def _names(files: Sequence[Path]) -> dict[Path, str]:
             for p in reversed(parts)
             if p not in shared and not p.startswith((".backproplab", "progress", "/"))
         ]
-        names[path] = told[0] if told else str(path)
-        if folder:
-            names[path] = parts[parts.index(folder) + 1]
+        name = parts[parts.index(folder) + 1] if folder else None
+        names[path] = _printable(name or (told[0] if told else path))
     return names
 
 
@@ -234,6 +240,11 @@ def _when(attempt: Attempt) -> tuple[str, str]:
 
 def _count(n: int, what: str) -> str:
     return f"{n} {what}{'s' * (n != 1)}"
+
+
+def _printable(text: Any) -> str:
+    """What a terminal can show: what is no character is written as its code."""
+    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def _inert(cell: str) -> str:

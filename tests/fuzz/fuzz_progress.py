@@ -30,7 +30,7 @@ def one(data: bytes) -> None:
         path.write_bytes(data)
         str(bp.exercises.progress()).encode("utf-8", "surrogatepass")
         bp.exercises.progress()._repr_html_()
-        str(class_report([path]))
+        str(class_report([path])).encode()
         verdict = Q.check(Q.given.dy)
         if verdict.label != "local-factor-missing":
             raise AssertionError(f"the verdict became {verdict.label}")
