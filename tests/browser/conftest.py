@@ -11,7 +11,7 @@ pytest.importorskip(
 pytest.importorskip("jupyterlab", reason="browser: jupyterlab is not installed")
 
 import nbformat
-from lab import Server, lab
+from lab import LATENCIES, Server, lab
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +41,11 @@ def _notebook(cells: list[str]) -> nbformat.NotebookNode:
         cells=[nbformat.v4.new_code_cell(text) for text in cells],
         metadata={"kernelspec": kernel},
     )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how long each lab took from the key to the picture."""
+    if LATENCIES.exists():
+        terminalreporter.section("from key to picture, medians")
+        terminalreporter.write(LATENCIES.read_text())
+        LATENCIES.unlink()
