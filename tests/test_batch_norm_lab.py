@@ -230,3 +230,30 @@ def test_a_crash_is_shown_and_raised(monkeypatch):
         lab.gamma.value = 0.2
 
     assert "This lab broke down." in lab.message.value
+
+
+@pytest.mark.parametrize(
+    ("shown", "held"),
+    [
+        ("one batch", set()),
+        ("running statistics", {"norm", "mode", "gamma", "beta", "broken"}),
+        (
+            "depth",
+            {"mode", "gamma", "beta", "broken", "shift", "scale", "convention"}
+            | {"momentum"},
+        ),
+    ],
+)
+def test_a_control_that_changes_nothing_is_held(shown, held):
+    lab = BatchNormLab(shown=shown)
+    begun = {"gamma": -1.5, "beta": 1.0, "shift": 3.0, "scale": 2.5, "broken": True}
+    begun |= {"norm": "layer", "mode": "eval", "convention": "flax", "momentum": 0.5}
+
+    off = {name for name in begun if getattr(lab, name).disabled}
+    assert held == off
+
+    for name in held:
+        before, was = lab.picture(), getattr(lab, name).value
+        getattr(lab, name).value = begun[name]
+        assert before == lab.picture(), name
+        getattr(lab, name).value = was

@@ -40,6 +40,27 @@ def test_what_is_not_finite_breaks_a_line():
     assert ["M0.0,10.0L10.0,0.0M30.0,0.0"] == paths(panel)
 
 
+def test_words_at_two_near_lines_stand_on_two_sides_and_above_all_lines():
+    panel = Panel("", (0, 100), (0, 1), size=(300, 100))
+
+    panel.upright(50, "the limit", "back", 1)
+    panel.upright(48, "yours", "green")
+    panel.upright(99, "end", "soft", 2)
+
+    drawn = panel.svg(0, 0)
+    assert 'x="155.0" y="29">the limit' in drawn
+    assert 'x="139.0" y="14" text-anchor="end">yours' in drawn
+    assert 'x="292.0" y="44" text-anchor="end">end' in drawn
+    assert drawn.rindex('class="line"') < drawn.index("the limit")
+
+
+def test_a_picture_in_a_lab_shrinks_to_two_thirds_and_then_scrolls():
+    panel = Panel("", (0, 1), (0, 1), size=(436, 100))
+
+    assert 'style="min-width:340px"' in sheet([[panel]], "x")
+    assert "min-width" not in sheet([[panel]], "x", alone=True).partition("<style>")[0]
+
+
 def test_far_outside_the_numbers_stay_short():
     panel = Panel("", (0, 1), (0, 1), size=(100, 100))
 

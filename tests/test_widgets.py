@@ -333,6 +333,24 @@ def test_browser_and_python_agree_on_step_and_selection(fan):
     assert (1, str(fan["a"].id)) == (explorer.view.step, explorer.view.selected)
 
 
+def test_back_at_the_start_the_formula_gives_way_to_what_to_try(fan):
+    explorer = GraphExplorer(fan)
+    begun = explorer.formula.value
+
+    explorer.next()
+    explorer.back()
+
+    assert (0, "", begun) == (explorer.step, explorer.selected, explorer.formula.value)
+    assert "What to try" in begun
+
+
+def test_a_box_in_a_module_is_called_after_it(digits):
+    drawn = svg(compose(digits))
+
+    assert 'aria-label="weight, in 0, value' in drawn
+    assert 'aria-label="weight, in 2, value' in drawn
+
+
 def test_modules_fold_and_unfold(digits):
     explorer = GraphExplorer(digits)
     whole = str(explorer)
@@ -463,6 +481,38 @@ def test_controls_change_what_is_shown(digits):
 
     assert with_leaves > 4
     assert "→ grows" in texts(flow.picture())
+
+
+def test_reset_takes_the_flow_back_to_where_it_began(digits):
+    flow = GradientFlow(digits)
+    begun = flow.picture()
+
+    flow.shown.value, flow.by_module.value, flow.leaves.value = SHOWS[3], False, True
+    changed = flow.picture()
+    flow.reset.click()
+
+    assert begun != changed
+    assert begun == flow.picture()
+
+
+def test_the_first_path_is_one_press_away(fan):
+    stepper = ChainRuleStepper(fan, "x")
+
+    stepper.next()
+    shown = stepper._first.disabled
+    stepper._first.click()
+
+    assert (False, 1, True) == (shown, stepper.path, stepper._first.disabled)
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, ValueError])
+def test_what_ends_a_change_of_many_controls_leaves_the_lab_awake(ending):
+    lab = Lab()
+
+    with pytest.raises(ending), lab.quietly():
+        raise ending
+
+    assert not lab.quiet
 
 
 @pytest.mark.parametrize("shown", SHOWS)

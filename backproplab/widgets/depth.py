@@ -19,15 +19,15 @@ from .depth_controls import (
 )
 from .depth_net import measure, recorded
 from .depth_picture import render, says
-from .keys import Keys
-from .lab import Lab
-from .panels import css
+from .lab import LABEL, Lab, bar, hint, slider, status
 
 TRY = (
-    "<b>What to try.</b> ReLU with Xavier weights, then with He. Sigmoid at depth 10. "
+    "ReLU with Xavier weights, then with He. Sigmoid at depth 10. "
     "Tanh at the edge of chaos, then its weights × 1.3. Batch norm without and with a "
     "skip. A branch × 0. Before each: say what the gradient will do."
 )
+SLIDERS = "depth", "scale", "width"
+CHOICES = "activation", "init", "skip", "norm", "place"
 
 
 class DepthLab(Lab):
@@ -79,21 +79,14 @@ class DepthLab(Lab):
             )
         }
         self._text, self._picture = ipywidgets.HTML(), ipywidgets.HTML()
-        bars = [
-            [self.set[name] for name in names]
-            for names in (
-                ("depth", "scale", "width"),
-                ("activation", "init", "skip", "norm", "place"),
-            )
-        ]
-        boxes = [ipywidgets.Box(bar) for bar in bars]
-        boxes.append(ipywidgets.Box([self.guess, *self.buttons.values()]))
-        for box in boxes:
-            box.add_class("bpl-controls")
-        style = ipywidgets.HTML(f"<style>{css()}</style>", layout={"display": "none"})
-        hint = ipywidgets.HTML(f'<div class="bpl-graph bpl-try">{TRY}</div>')
-        super().__init__(style, Keys(), *boxes, self._text, self._picture, hint)
-        self._quiet = False
+        super().__init__(
+            bar(*(self.set[name] for name in SLIDERS)),
+            bar(*(self.set[name] for name in CHOICES)),
+            bar(self.guess, *self.buttons.values()),
+            self._text,
+            self._picture,
+            hint(TRY),
+        )
         self._update()
         for control in self.set.values():
             control.observe(self._update, "value")
@@ -136,11 +129,10 @@ class DepthLab(Lab):
     def reset(self) -> None:
         """Begin again as the lab began, without a prediction."""
         self._placed = None
-        self._quiet = True
-        self.guess.value = 1.0
-        for name, control in self.set.items():
-            control.value = getattr(self._begun, name)
-        self._quiet = False
+        with self.quietly():
+            self.guess.value = 1.0
+            for name, control in self.set.items():
+                control.value = getattr(self._begun, name)
         self._update()
 
     def picture(self) -> str:
@@ -157,7 +149,7 @@ class DepthLab(Lab):
             self.place(change["new"])
 
     def _update(self, _: Any = None) -> None:
-        if self._quiet:
+        if self.quiet:
             return
         with self.reported():
             self.set["place"].disabled = self.set["norm"].value == "none"
@@ -166,16 +158,13 @@ class DepthLab(Lab):
 
     def _draw(self) -> None:
         with self.reported():
-            text = self.verdict
-            self._text.value = (
-                f'<div class="bpl-graph bpl-says-so" role="status">{text}</div>'
-            )
+            self._text.value = status(self.verdict)
             self._picture.value = render(self.shown, self._placed)
 
 
 def _controls(begun: Controls) -> dict[str, Any]:
     """One control for each field of ``Controls``."""
-    wide = {"style": {"description_width": "80px"}}
+    wide = {"style": {"description_width": LABEL}}
     controls: dict[str, Any] = {
         "depth": ipywidgets.IntSlider(
             begun.depth, 1, 100, description="depth", **wide
@@ -183,9 +172,7 @@ def _controls(begun: Controls) -> dict[str, Any]:
         "width": ipywidgets.SelectionSlider(
             options=WIDTHS, value=begun.width, description="width", **wide
         ),
-        "scale": ipywidgets.FloatSlider(
-            begun.scale, min=0.5, max=2, step=0.05, description="weights ×", **wide
-        ),
+        "scale": slider("weights ×", begun.scale, 0.5, 2),
         "seed": ipywidgets.IntText(begun.seed),
     }  # fmt: skip
     for name, words, pixels, choices in (

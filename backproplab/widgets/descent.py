@@ -7,13 +7,11 @@ import ipywidgets
 from .descent_picture import render, says
 from .descent_surface import surfaces
 from .descent_walk import METHODS, Controls, compute
-from .keys import Keys
-from .lab import Lab
+from .lab import LABEL, Lab, bar, hint, reset, slider, status, toggles
 from .numerals import number
-from .panels import css
 
 TRY = (
-    "What to try: on the valley, raise the learning rate to 0.19, then to 0.21. Choose "
+    "On the valley, raise the learning rate to 0.19, then to 0.21. Choose "
     "momentum: the limit moves by the factor 1 + μ. On Rosenbrock, compare SGD at its "
     "limit with Adam. Start the saddle at v = 0: who gets away?"
 )
@@ -39,29 +37,26 @@ class DescentLab(Lab):
         self.surface = ipywidgets.Dropdown(
             options=tuple(surfaces()), description="surface"
         )
-        self.method = ipywidgets.ToggleButtons(
-            options=METHODS, style={"button_width": "auto"}
-        )
+        self.method = toggles(METHODS, "method")
         self.lr = ipywidgets.FloatLogSlider(
             0.15, min=-4, max=1, step=0.01, description="learning rate",
-            readout_format=".3g", style={"description_width": "92px"},
+            readout_format=".3g", style={"description_width": LABEL},
         )  # fmt: skip
-        self.memory = _slider(0.9, 0.0, 0.99, 0.01, "memory")
+        self.memory = slider("memory", 0.9, 0.0, 0.99, 0.01)
         self.steps = ipywidgets.IntSlider(
-            60, 5, 300, description="steps", style={"description_width": "92px"}
+            60, 5, 300, description="steps", style={"description_width": LABEL}
         )
-        self.u = _slider(0.0, -4.0, 4.0, 0.02, "start u")
-        self.v = _slider(0.0, -3.0, 3.0, 0.02, "start v")
-        self.reset = ipywidgets.Button(description="Reset", tooltip="Begin again")
+        self.u = slider("start u", 0.0, -4.0, 4.0, 0.02)
+        self.v = slider("start v", 0.0, -3.0, 3.0, 0.02)
+        self.reset = reset()
         self._text, self._picture = ipywidgets.HTML(), ipywidgets.HTML()
-        bar = ipywidgets.Box([self.surface, self.method, self.reset])
-        sliders = ipywidgets.Box([self.lr, self.memory, self.steps, self.u, self.v])
-        for box in (bar, sliders):
-            box.add_class("bpl-controls")
-        style = ipywidgets.HTML(f"<style>{css()}</style>", layout={"display": "none"})
-        hint = ipywidgets.HTML(f'<div class="bpl-graph bpl-try">{TRY}</div>')
-        super().__init__(style, Keys(), bar, sliders, self._text, self._picture, hint)
-        self._quiet = False
+        super().__init__(
+            bar(self.surface, self.method, self.reset),
+            bar(self.lr, self.memory, self.steps, self.u, self.v),
+            self._text,
+            self._picture,
+            hint(TRY),
+        )
         self._restart()
         self.surface.observe(self._moved, "value")
         for control in self._watched():
@@ -91,45 +86,35 @@ class DescentLab(Lab):
         return self.method, self.lr, self.memory, self.steps, self.u, self.v
 
     def _restart(self, _: Any = None) -> None:
-        self._quiet = True
         begun = self._begun
-        self.surface.value, self.method.value = begun.surface, begun.method
-        self.lr.value, self.memory.value = begun.lr, begun.memory
-        self.steps.value = begun.steps
-        self._quiet = False
+        with self.quietly():
+            self.surface.value, self.method.value = begun.surface, begun.method
+            self.lr.value, self.memory.value = begun.lr, begun.memory
+            self.steps.value = begun.steps
         self._moved()
 
     def _moved(self, _: Any = None) -> None:
         """Put the window and the start where the surface wants them."""
-        if self._quiet:
+        if self.quiet:
             return
-        self._quiet = True
         surface = surfaces()[self.surface.value]
-        for slider, ends, at in zip(
+        places = zip(
             (self.u, self.v), (surface.x, surface.y), surface.start, strict=True
-        ):
-            slider.min, slider.max = -1e9, 1e9
-            slider.value = at
-            slider.min, slider.max = ends
-        self._quiet = False
+        )
+        with self.quietly():
+            for start, ends, at in places:
+                start.min, start.max = -1e9, 1e9
+                start.value = at
+                start.min, start.max = ends
         self._update()
 
     def _update(self, _: Any = None) -> None:
-        if self._quiet:
+        if self.quiet:
             return
         with self.reported():
             controls = self.controls
             self.memory.disabled = controls.method == "SGD"
             self.descent = compute(controls)
             text = says(self.descent, controls)
-            self._text.value = (
-                f'<div class="bpl-graph bpl-says-so" role="status">{text}</div>'
-            )
+            self._text.value = status(text)
             self._picture.value = render(self.descent, controls)
-
-
-def _slider(value: float, low: float, high: float, step: float, name: str) -> Any:
-    return ipywidgets.FloatSlider(
-        value, min=low, max=high, step=step, description=name, readout_format=".2f",
-        style={"description_width": "92px"},
-    )  # fmt: skip

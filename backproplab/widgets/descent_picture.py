@@ -42,7 +42,8 @@ def says(descent: Descent, controls: Controls) -> str:
         went = f"The loss grows, from {begun} to {ended}."
     else:
         went = f"The loss goes from {begun} to {ended} in {controls.steps} steps."
-    return f"{controls.method} with learning rate {rate}. {limit} {went}"
+    method = controls.method[:1].upper() + controls.method[1:]
+    return f"{method} with learning rate {rate}. {limit} {went}"
 
 
 def _map(descent: Descent) -> Panel:

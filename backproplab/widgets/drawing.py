@@ -85,12 +85,24 @@ def svg(scene: Scene, step: int | None = None, *, alone: bool = True) -> str:
     return "\n".join(parts)
 
 
-def opening(w: float, h: float, role: str, label: str, extra: str = "") -> str:
-    """Begin an SVG picture that carries its size and says what it shows."""
+def opening(
+    w: float, h: float, role: str, label: str, extra: str = "", least: float = 0
+) -> str:
+    """Begin an SVG picture that carries its size and says what it shows.
+
+    Args:
+        w: width.
+        h: height.
+        role: "img", or "group" where parts can be reached.
+        label: what it shows, for those who hear it.
+        extra: further classes.
+        least: pixels below which it does not shrink.
+    """
+    style = f'style="min-width:{least:.0f}px" ' if least else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="bpl-graph bpl-svg{extra}" '
         f'role="{role}" viewBox="0 0 {w:g} {h:g}" width="{w:g}" height="{h:g}" '
-        f'aria-label="{escape(label)}">'
+        f'{style}aria-label="{escape(label)}">'
     )
 
 
@@ -125,7 +137,9 @@ def state(cell: Cell, scene: Scene, t: int) -> tuple[str, str]:
 def _box(cell: Cell, spot: Spot, scene: Scene, t: int) -> str:
     classes, grad = state(cell, scene, t)
     x, y, w = spot.x, spot.y, spot.width
-    label = ", ".join(filter(None, [cell.name, cell.op, f"value {cell.value}"]))
+    inside = scene.frames[cell.frames[-1]] if cell.frames else ""
+    inside = f"in {inside}" if inside not in ("", cell.name) else ""
+    label = ", ".join(filter(None, [cell.name, inside, cell.op, f"value {cell.value}"]))
     parts = [
         f'<g class="bpl-box {cell.kind}{classes}" data-key="{escape(cell.key)}" '
         f'tabindex="0" role="button" aria-label="{escape(label)}">'

@@ -57,7 +57,7 @@ class ExerciseCard(Lab):
         }
         self._read = {name: ipywidgets.HTMLMath() for name in problem.asks}
         self._said = ipywidgets.HTML(_live(""))
-        self._help = ipywidgets.HTMLMath()
+        self._help = ipywidgets.HTMLMath(_heard(""))
         self.buttons = {
             "check": _button("Check", "check", "Judge the formulas"),
             "hint": _button("Hint", "lightbulb-o", "A little help, then a little more"),
@@ -109,7 +109,7 @@ class ExerciseCard(Lab):
         """Show the next rung of the ladder; after the last one, the first."""
         self._rung = self._rung % len(self.exercise.problem.hints) + 1
         text = str(self.exercise.hint(self._rung)).partition("\n\n`q.hint")[0]
-        self._help.value = _prose(html(text), "bpl-help")
+        self._help.value = _heard(_prose(html(text), "bpl-help"))
         last = self._rung == len(self.exercise.problem.hints)
         self.buttons["hint"].description = (
             "Hint 1" if last else f"Hint {self._rung + 1}"
@@ -125,7 +125,7 @@ class ExerciseCard(Lab):
         else:
             button.description = "Solution"
             text = str(self.exercise.solution())
-        self._help.value = _prose(html(text), "bpl-help")
+        self._help.value = _heard(_prose(html(text), "bpl-help"))
 
     def type_check(self) -> dict[str, str]:
         """For each field the TeX that was understood, or why it cannot be read."""
@@ -215,9 +215,14 @@ def _button(text: str, icon: str, tooltip: str) -> ipywidgets.Button:
 
 
 def _live(text: str, kind: str = "") -> str:
-    """A region whose changes a screen reader reads out."""
+    """A verdict that is read out."""
     frame = f"bpl-prose bpl-verdict {kind}" if text else ""
-    return f'<div aria-live="polite"><div class="{frame}">{text}</div></div>'
+    return _heard(f'<div class="{frame}">{text}</div>')
+
+
+def _heard(text: str) -> str:
+    """A region whose changes a screen reader reads out."""
+    return f'<div aria-live="polite">{text}</div>'
 
 
 def _prose(text: str, kind: str = "") -> str:

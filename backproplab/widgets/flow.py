@@ -8,10 +8,15 @@ import ipywidgets
 
 from ..magnitudes import Magnitude, magnitudes
 from ..trace import Trace
-from .lab import Lab
+from .lab import Lab, bar, hint, reset, toggles
 from .logplot import SHOWS, render, short
 from .missing import missing
 from .numerals import number
+
+TRY = (
+    "Choose gain: in which layer does the gradient fade or grow most? Then show the "
+    "parameters, too."
+)
 
 
 class GradientFlow(Lab):
@@ -35,24 +40,19 @@ class GradientFlow(Lab):
         lacks = [missing(run, "GradientFlow") for run in named.values()]
         lack = next((text for text, _ in lacks if text), "")
         self.runs = named if named and all(drawable for _, drawable in lacks) else {}
-        self.shown = ipywidgets.ToggleButtons(
-            options=SHOWS, value=SHOWS[0], style={"button_width": "auto"}
-        )
+        self.shown = toggles(SHOWS, "what is shown")
         self.by_module = ipywidgets.Checkbox(
             True, description="by module", indent=False
         )
         self.leaves = ipywidgets.Checkbox(
             False, description="inputs and parameters", indent=False
         )
+        self.reset = reset()
         self._picture, self._table = ipywidgets.HTML(), ipywidgets.HTML()
-        controls = [self.shown, self.by_module, self.leaves]
-        bar, body = (
-            ipywidgets.Box(controls),
-            ipywidgets.Box([self._picture, self._table]),
-        )
-        bar.add_class("bpl-controls")
+        body = ipywidgets.Box([self._picture, self._table])
         body.add_class("bpl-flow")
-        super().__init__(*([bar, body] if self.runs else []))
+        controls = bar(self.shown, self.by_module, self.leaves, self.reset)
+        super().__init__(*([controls, body, hint(TRY)] if self.runs else []))
         self.say(
             lack
             if named
@@ -63,6 +63,7 @@ class GradientFlow(Lab):
             self.shown.observe(self._draw, "value")
             for measured in (self.by_module, self.leaves):
                 measured.observe(self._update, "value")
+            self.reset.on_click(self._restart)
             self._update()
 
     def picture(self) -> str:
@@ -77,7 +78,15 @@ class GradientFlow(Lab):
         layers, runs = len(self.rows), len(self.runs)
         return f"{layers} layers, {runs} run{'s' * (runs != 1)}"
 
+    def _restart(self, _: Any = None) -> None:
+        with self.quietly():
+            self.shown.value = SHOWS[0]
+            self.by_module.value, self.leaves.value = True, False
+        self._update()
+
     def _update(self, _: Any = None) -> None:
+        if self.quiet:
+            return
         with self.reported():
             self.rows = magnitudes(
                 self.runs, by_module=self.by_module.value, leaves=self.leaves.value
@@ -86,6 +95,8 @@ class GradientFlow(Lab):
         self._draw()
 
     def _draw(self, _: Any = None) -> None:
+        if self.quiet:
+            return
         with self.reported():
             self._picture.value = render(self.rows, tuple(self.runs), self.shown.value)
 

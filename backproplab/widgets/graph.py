@@ -128,8 +128,9 @@ class GraphExplorer(Lab):
 
     def _go(self, step: int) -> None:
         self.step = step
-        if self.step:
-            self.selected = self._name(self._scene.steps[self.step - 1][0])
+        self.selected = (
+            self._name(self._scene.steps[self.step - 1][0]) if self.step else ""
+        )
 
     def _compose(self) -> None:
         with self.reported():
@@ -189,4 +190,7 @@ def broken_links(run: Trace, said: Any) -> tuple[tuple[str, str], ...]:
     )
 
 
-_HINT = sentence("Step, or click a box: its formula appears here, with its numbers.")
+_HINT = sentence(
+    "What to try: step with the arrow keys, or click a box. Its formula appears here, "
+    "with its numbers."
+)

@@ -1,4 +1,4 @@
-"""What labs share: a one-line repr, a picture without a kernel, crashes that show."""
+"""What labs share: a one-line repr, controls, a still picture, crashes that show."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,11 @@ from typing import Any
 import ipywidgets
 from IPython.display import display
 
+from .keys import Keys
+from .panels import css
+
 STATIC = Path(__file__).parent / "static"
+LABEL = "92px"  # width of the name before a slider
 # Seen where no kernel draws the lab in the output before, nor its picture is there.
 _STILL = """<style>
 .jp-OutputArea-child:has(.bpl-widget, .bpl-page, .jp-RenderedSVG)
@@ -21,15 +25,17 @@ class Lab(ipywidgets.VBox):
     """Base of the views: children are ipywidgets, pictures go into their traits.
 
     A lab says what it shows (``__str__``, one line) and draws it (``picture``, SVG).
-    What its observers do stands in ``with self.reported():``.
+    What its observers do stands in ``with self.reported():``. What sets several
+    controls at once stands in ``with self.quietly():``, and observers ask ``quiet``.
     """
 
     def __init__(self, *children: ipywidgets.Widget) -> None:
-        css = STATIC.joinpath("graph.css").read_text("utf-8")
-        style = ipywidgets.HTML(f"<style>{css}</style>", layout={"display": "none"})
+        style = ipywidgets.HTML(f"<style>{css()}</style>", layout={"display": "none"})
+        keys = () if any(isinstance(c, Keys) for c in children) else (Keys(),)
         self._sentence = ""
+        self.quiet = False
         self.message = ipywidgets.HTML(layout={"display": "none"})
-        super().__init__([style, self.message, *children])
+        super().__init__([style, *keys, self.message, *children])
         self.add_class("bpl-widget")
 
     def picture(self) -> str:
@@ -58,6 +64,15 @@ class Lab(ipywidgets.VBox):
             self._show(f"This lab broke down. `{type(error).__name__}`: {error}")
             raise
         self._show(self._sentence)
+
+    @contextmanager
+    def quietly(self) -> Iterator[None]:
+        """Be quiet while several controls are set; an error or interrupt ends that."""
+        self.quiet = True
+        try:
+            yield
+        finally:
+            self.quiet = False
 
     def _show(self, text: str) -> None:
         self.message.value = sentence(text) if text else ""
@@ -100,3 +115,43 @@ def sentence(text: str) -> str:
     parts = escape(text, quote=False).split("`")
     html = "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
     return f'<div class="bpl-graph bpl-message">{html.replace(chr(10), "<br>")}</div>'
+
+
+def bar(*controls: ipywidgets.Widget) -> ipywidgets.Box:
+    """Put controls side by side, in several lines where there is no room."""
+    box = ipywidgets.Box(controls)
+    box.add_class("bpl-controls")
+    return box
+
+
+def hint(text: str) -> ipywidgets.HTML:
+    """Say below a lab what to try; ``text`` is HTML."""
+    said = f'<div class="bpl-graph bpl-try"><b>What to try.</b> {text}</div>'
+    return ipywidgets.HTML(said)
+
+
+def status(text: str) -> str:
+    """Write words that are read out when they change; ``text`` is HTML."""
+    return f'<div class="bpl-graph bpl-says-so" role="status">{text}</div>'
+
+
+def toggles(options: Any, name: str) -> ipywidgets.ToggleButtons:
+    """Let one of a few words be chosen; ``name`` is for those who hear the page."""
+    return ipywidgets.ToggleButtons(
+        options=options, tooltip=name, style={"button_width": "auto"}
+    )
+
+
+def slider(
+    name: str, value: float, low: float, high: float, step: float = 0.05
+) -> ipywidgets.FloatSlider:
+    """A slider with its name before it and its value behind it."""
+    return ipywidgets.FloatSlider(
+        value, min=low, max=high, step=step, description=name, readout_format=".2f",
+        style={"description_width": LABEL},
+    )  # fmt: skip
+
+
+def reset() -> ipywidgets.Button:
+    """The button that takes a lab back to where it began."""
+    return ipywidgets.Button(description="Reset", tooltip="Begin again")

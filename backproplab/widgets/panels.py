@@ -10,6 +10,8 @@ import numpy as np
 from .drawing import STATIC, opening
 from .numerals import number
 
+LETTER = 6.1  # width of one in a label
+SHRINK = 0.68  # of its size is the least that a picture shrinks to; then it scrolls
 LEFT, RIGHT, TOP, BOTTOM = 50.0, 14.0, 44.0, 36.0  # around a plot
 
 
@@ -44,6 +46,7 @@ class Panel:
         self.labels = labels
         self.drawn: list[str] = []
         self._key: list[tuple[str, str]] = []
+        self._marks: list[tuple[float, str, int]] = []
 
     @property
     def whole(self) -> tuple[float, float]:
@@ -80,16 +83,9 @@ class Panel:
         (at,) = self._across([x])
         if not 0 <= at <= self.size[0]:
             return
-        width = self.size[0]
-        side = f'x="{at + 5:.1f}"' if at < width * 0.6 else f'x="{at - 5:.1f}"'
-        end = "" if at < width * 0.6 else ' text-anchor="end"'
-        self._add(
-            kind,
-            f'<path class="line" d="M{at:.1f},0V{self.size[1]:g}"/>'
-            f'<text class="label" {side} y="{14 + 15 * row}"{end}>'
-            f"{escape(text)}</text>",
-            "",
-        )
+        path = f"M{at:.1f},0V{self.size[1]:g}"
+        self._add(kind, f'<path class="line" d="{path}"/>', "")
+        self._marks.append((float(at), text, row))
 
     def words(self, x: float, y: float, text: str) -> None:
         """Write beside a place."""
@@ -115,7 +111,8 @@ class Panel:
             f"{escape(self.labels[0])}</text>"
             f'<text class="tick" x="{w:g}" y="-26" text-anchor="end">'
             f"{escape(self.labels[1])}</text>"
-            f'<svg width="{w:g}" height="{h:g}">{"".join(self.drawn)}</svg>'
+            f'<svg width="{w:g}" height="{h:g}">{"".join(self.drawn)}'
+            f"{self._marked()}</svg>"
             f'<path class="frame" d="M0,0V{h:g}H{w:g}"/></g>'
         )
 
@@ -124,6 +121,23 @@ class Panel:
         if label:
             self._key.append((kind, label))
 
+    def _marked(self) -> str:
+        """Write the words of the upright lines above all lines, clear of the others."""
+        parts = []
+        for at, text, row in self._marks:
+            wide = 8 + LETTER * len(text)
+            others = [x for x, _, _ in self._marks if x != at]
+            right = sum(at < x < at + wide for x in others)
+            left = sum(at - wide < x < at for x in others)
+            right += 9 * (at + wide > self.size[0])
+            left += 9 * (at < wide)
+            if (right, at) < (left, self.size[0] * 0.6):
+                place = f'x="{at + 5:.1f}" y="{14 + 15 * row}"'
+            else:
+                place = f'x="{at - 5:.1f}" y="{14 + 15 * row}" text-anchor="end"'
+            parts.append(f'<text class="label" {place}>{escape(text)}</text>')
+        return "".join(parts)
+
     def _legend(self) -> str:
         parts, x = [], 0.0
         for kind, label in self._key:
@@ -131,7 +145,7 @@ class Panel:
                 f'<g class="{kind}"><path class="line" d="M{x:g},-11h20"/></g>'
                 f'<text class="tick" x="{x + 25:g}" y="-7">{escape(label)}</text>'
             )
-            x += 38 + 6.1 * len(label)
+            x += 38 + LETTER * len(label)
         return "".join(parts)
 
     def _ticks(self) -> str:
@@ -184,7 +198,14 @@ def sheet(rows: Sequence[Sequence[Panel]], label: str, *, alone: bool = False) -
     width = max(sum(p.whole[0] for p in row) for row in rows)
     height = sum(max(p.whole[1] for p in row) for row in rows)
     parts = [
-        opening(width, height, "img", label, " bpl-plot bpl-panels"),
+        opening(
+            width,
+            height,
+            "img",
+            label,
+            " bpl-plot bpl-panels",
+            0 if alone else SHRINK * width,
+        ),
         f"<style>{css()}</style>" if alone else "",
         '<rect class="bpl-paper" width="100%" height="100%"/>',
     ]

@@ -12,10 +12,11 @@ from .._symbols import Symbol, partial
 from ..trace import Path, Trace, replay
 from . import numerals
 from .formula import factor, math, symbols, variable
-from .lab import STATIC, Lab
+from .lab import STATIC, Lab, bar, hint
 from .missing import missing
 from .steps import slope
 
+TRY = "Step to the last path, and watch the sum of the products become the gradient."
 TOP = 50  # paths that can be stepped through, the largest first
 
 Way = tuple[tuple[int, int], ...]  # (record, which of its inputs), from the loss back
@@ -54,10 +55,10 @@ class ChainRuleStepper(Lab):
         self._words = ipywidgets.HTMLMath()
         self._back = ipywidgets.Button(description="Previous path", icon="arrow-left")
         self._next = ipywidgets.Button(description="Next path", icon="arrow-right")
+        self._first = ipywidgets.Button(description="First path", icon="fast-backward")
         self._place = ipywidgets.HTML()
-        bar = ipywidgets.HBox([self._back, self._next, self._place])
-        bar.add_class("bpl-controls")
-        super().__init__(*([] if lack else [bar, self._words]))
+        controls = bar(self._first, self._back, self._next, self._place)
+        super().__init__(*([] if lack else [controls, self._words, hint(TRY)]))
         self.say(lack)
         if lack:
             return
@@ -71,6 +72,7 @@ class ChainRuleStepper(Lab):
             self.ways = ways(run, self.paths)
         self._back.on_click(lambda _: self.back())
         self._next.on_click(lambda _: self.next())
+        self._first.on_click(lambda _: self.set_trait("path", 1))
         self.observe(self._update, "path")
         self._update()
 
@@ -97,9 +99,11 @@ class ChainRuleStepper(Lab):
     def _update(self, _: Any = None) -> None:
         with self.reported():
             n = len(self.paths)
-            self._back.disabled, self._next.disabled = self.path == 1, self.path >= n
+            self._first.disabled = self._back.disabled = self.path == 1
+            self._next.disabled = self.path >= n
             cut = f" (the {n} largest can be shown)" if n < self.count else ""
-            self._place.value = f"path {self.path} of {self.count}{cut}"
+            place = f"path {self.path} of {self.count}{cut}"
+            self._place.value = f'<div role="status">{place}</div>'
             if n:
                 self._words.value = explain(
                     self.run, self.paths, self.ways, self.path - 1

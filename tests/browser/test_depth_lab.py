@@ -29,7 +29,7 @@ def page(serve):
 
 @pytest.fixture
 def lab(page):
-    output = page.output(1)
+    output = page.output(1).locator(".bpl-widget").first
     output.get_by_role("button", name="Reset").click()
     output.get_by_text("Your turn.").wait_for()
     return output

@@ -20,8 +20,8 @@ SLIDERS = [
 def page(serve):
     page = serve({"labs.ipynb": CELLS}).open("labs.ipynb", width=1280, height=1600)
     page.run_all()
-    page.output(NORM).locator(".bpl-panels").wait_for()
-    page.output(DESCENT).locator(".bpl-panels").wait_for()
+    page.output(NORM).locator(".bpl-widget .bpl-panels").wait_for()
+    page.output(DESCENT).locator(".bpl-widget .bpl-panels").wait_for()
     yield page
     assert [] == page.errors()
     page.close()
@@ -73,6 +73,43 @@ def test_every_slider_has_a_name_to_be_heard(page):
         names = [s.get_attribute("aria-label") for s in sliders.all()]
 
         assert {name for c, name in SLIDERS if c == cell} < set(names)
+
+
+def test_a_slider_says_the_value_that_is_shown_beside_it(page):
+    lab = page.output(DESCENT)
+    page.slide("learning rate", "End", lab)
+    slider = lab.get_by_role("slider", name="learning rate")
+    page.tab.wait_for_timeout(300)
+
+    assert "10.0" == slider.get_attribute("aria-valuetext")
+    assert lab.get_by_role("textbox", name="learning rate, as a number").is_visible()
+    held = lab.get_by_role("slider", name="memory").get_attribute("aria-disabled")
+    assert "true" == held
+
+
+def test_a_chosen_word_says_so_and_its_verdict_is_read_out(page):
+    lab = page.output(DESCENT)
+    lab.get_by_role("button", name="Adam").click()
+    page.tab.wait_for_timeout(300)
+
+    method = lab.get_by_role("group", name="method")
+    pressed = [
+        b.get_attribute("aria-pressed") for b in method.get_by_role("button").all()
+    ]
+    assert ["false", "false", "false", "true"] == pressed
+    assert "Adam" in lab.locator("[aria-live=polite]").inner_text()
+
+
+def test_keys_stay_in_the_lab_until_escape_gives_the_focus_to_the_cell(page):
+    cells = page.tab.locator(".jp-Cell").count()
+    page.slide("steps", "ArrowRight", page.output(DESCENT))
+
+    for key in "abx":
+        page.tab.keyboard.press(key)
+    page.tab.keyboard.press("Escape")
+
+    assert cells == page.tab.locator(".jp-Cell").count()
+    assert "jp-Cell" in page.tab.evaluate("() => document.activeElement.className")
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ function render({ model, el }) {
     first, back, play, next, last, slider, count, fold, unfold);
   const says = element("div", { class: "bpl-says", role: "status", "aria-live": "polite" });
   const stage = element("div", {
-    class: "bpl-stage", tabindex: 0,
+    class: "bpl-stage", tabindex: 0, role: "group",
     "aria-label": "Computation graph. Arrow keys step, Home and End jump, space plays, Enter selects.",
   });
   const key = element("div", { class: "bpl-key" });
@@ -72,7 +72,7 @@ function render({ model, el }) {
     const t = Math.max(0, Math.min(steps().length, wanted));
     if (t !== step()) model.set("step", t);
     else show();
-    if (t > 0) model.set("selected", steps()[t - 1].box);
+    model.set("selected", t > 0 ? steps()[t - 1].box : "");
     tell();
   }
 
@@ -159,6 +159,8 @@ function render({ model, el }) {
       box.classList.toggle("selected", model.get("selected") === key);
       const text = box.querySelector(".now-text");
       if (text) text.textContent = known?.[1] ?? "";
+      const value = box.querySelector("title").textContent;
+      box.setAttribute("aria-label", known ? `${value}, gradient ${known[1]}` : value);
     }
     for (const arrow of stage.querySelectorAll(".bpl-arrow")) {
       const at = links[arrow.dataset.link];
