@@ -45,6 +45,9 @@ def main(words: list[str]) -> int:
     Returns:
         0, or 1 where there is none.
     """
+    if {"-h", "--help"} & {*words}:
+        print(__doc__)
+        return 0
     shown = 0
     for part, things in catalogue().items():
         lines = []

@@ -20,7 +20,8 @@ import numpy as np
 
 from ._arrays import shape_words
 from ._calling import caller
-from .errors import BackpropError, RuleError, ShapeError
+from ._declaring import check_body, check_options, check_rules
+from .errors import BackpropError, ShapeError
 from .tape import apply, unchanged
 
 Rule = Callable[..., Any]
@@ -217,19 +218,10 @@ def implements(*functions: Any) -> Callable[[Rule], Rule]:
 
 
 def _declarator(kind: str, rules: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    stray = [
-        r
-        for r in rules
-        if not (r is None or callable(r) or isinstance(r, (int, float)))
-    ]
-    if stray:
-        raise RuleError(
-            f"bp.{kind} declares an op from its rules, "
-            f"but got {type(stray[0]).__name__}.",
-            help="the ops themselves, linear among them, are in bp.ops.",
-        )
+    check_options(kind, rules, options, _declare.__kwdefaults__)
 
     def declare(value: Rule) -> Rule:
+        check_body(kind, value)
         op = _declare(kind, value, rules, **options)
         call = op.call = caller(op, value)
         numpy_rules.update(dict.fromkeys(op.numpy, call))
@@ -268,6 +260,7 @@ def _declare(
     op.example = example or (lambda rng: ((rng.normal(size=(3, 4)),), {}))
     op.numpy = (ufunc,) if ufunc else numpy if isinstance(numpy, tuple) else (numpy,)
     op.vjp = vjp
+    check_rules(op, len(rules), jvp)
     op.differentiable = vjp is not None or any(r is not None for r in rules)
     if ufunc and kind == "elementwise" and not op.defaults:
         op.value = ufunc  # what the body calls

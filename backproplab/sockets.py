@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from contextlib import ContextDecorator, contextmanager
+from contextvars import ContextVar, Token
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 if TYPE_CHECKING:
     from .primitive import Primitive
@@ -109,9 +109,10 @@ def current_scope() -> str:
     return path_now.get()
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
+class no_grad(ContextDecorator):  # noqa: N801 (PyTorch's name)
     """Leave no record within a ``with`` block (or a decorated function).
+
+    One object serves several blocks, one after the other or nested.
 
     >>> import backproplab as bp
     >>> x = bp.tensor(2.0, requires_grad=True)
@@ -119,15 +120,27 @@ def no_grad() -> Iterator[None]:
     ...     (x * x).requires_grad
     False
     """
-    with _recording(False):
-        yield
+
+    _on = False
+
+    def __init__(self) -> None:
+        self._tokens: list[Token[Mode]] = []
+
+    def __enter__(self) -> None:
+        self._tokens.append(mode.set(Mode(self._on, mode.get().plugs)))
+
+    def __exit__(self, *_error: object) -> None:
+        mode.reset(self._tokens.pop())
+
+    def _recreate_cm(self) -> Self:
+        # each call of a decorated function has its own, threads among them
+        return type(self)()
 
 
-@contextmanager
-def enable_grad() -> Iterator[None]:
+class enable_grad(no_grad):  # noqa: N801 (PyTorch's name)
     """Leave records again, within a ``no_grad`` block."""
-    with _recording(True):
-        yield
+
+    _on = True
 
 
 def is_grad_enabled() -> bool:
@@ -138,12 +151,3 @@ def is_grad_enabled() -> bool:
 def current_plugs() -> tuple[Plug, ...]:
     """List the plugs that listen here, outermost first."""
     return mode.get().plugs
-
-
-@contextmanager
-def _recording(on: bool) -> Iterator[None]:
-    token = mode.set(Mode(on, mode.get().plugs))
-    try:
-        yield
-    finally:
-        mode.reset(token)

@@ -703,3 +703,17 @@ def test_an_empty_state_is_refused():
         "off.\n"
         "  help: make this one with `GradScaler(enabled=False)`, too."
     )
+
+
+def test_one_autocast_serves_several_blocks_also_nested(x, w):
+    block = autocast("float16")
+
+    with block:
+        with block:
+            inner = x @ w
+        outer = x @ w
+    with block:
+        again = x @ w
+
+    assert ["float16"] * 3 == [name_of(y) for y in (inner, outer, again)]
+    assert "float32" == name_of(x @ w)

@@ -32,6 +32,11 @@ def test_a_word_finds_names_and_what_is_said_of_them(capsys):
     assert "No public name has nothing-like-it" in capsys.readouterr().err
 
 
+def test_help_says_how_to_ask(capsys):
+    assert 0 == main(["--help"])
+    assert "python -m backproplab [WORD ...]" in capsys.readouterr().out
+
+
 def test_the_list_is_printed_by_the_package():
     done = subprocess.run(
         [sys.executable, "-m", "backproplab"], capture_output=True, text=True

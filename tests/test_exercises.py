@@ -579,3 +579,12 @@ def test_a_code_that_is_no_character_loses_no_attempt(tmp_path):
 
     labels = [a["label"] for a in json.loads(path.read_text())["problems"][q.id]]
     assert ["\ud800local-factor-missing", "local-factor-missing"] == labels
+
+
+def test_a_name_that_is_not_asked_for_is_said():
+    one = bp.exercises.get("chain.tanh").check({"xx": 1.0})
+    many = bp.exercises.get("attention.dqk").check({"y": 1.0, 3: 2.0})
+
+    assert "not-attempted" == one.label == many.label
+    assert "'xx' is not asked for here; did you mean x?" == one.says
+    assert "'y' is not asked for here; known: q, k." == many["q"].says

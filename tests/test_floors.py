@@ -1,19 +1,21 @@
 """Imports only point down, what draws enters in one place; and this can fail."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "backproplab"
+README = PACKAGE.with_name("README.md")
 
 # From the ground up. What stands on one floor may import its neighbours there.
 FLOORS = (
     ("errors", "_arrays", "_memory", "formats", "_symbols", "_table", "distributions"),
     ("sockets", "node", "_numpy"),
     ("tape",),
-    ("_calling",),
+    ("_calling", "_declaring"),
     ("primitive",),
     ("ops",),
     ("tensor",),
@@ -108,6 +110,31 @@ def test_every_floor_that_is_built_has_its_files() -> None:
 
     assert built <= set(HEIGHT)
     assert {"tape", "ops", "nn", "trace", "grade", "tex", "widgets"} <= built
+
+
+def drawn(text: str) -> list[list[str]]:
+    """Lines of parts in the README's picture, from the top."""
+    picture = text.partition("The house")[2].split("```")[1]
+    return [
+        re.findall(r"(\w+)(?:/|\.py)", line[:51])
+        for line in picture.splitlines()
+        if "notebooks/" not in line and line.strip()
+    ]
+
+
+def test_the_readme_draws_the_floors_as_they_are() -> None:
+    lines = drawn(README.read_text("utf-8"))
+
+    heights = [HEIGHT[part] for parts in lines for part in parts]
+    assert sorted(heights, reverse=True) == heights
+    assert sorted(HEIGHT) == sorted(part for parts in lines for part in parts)
+
+
+def test_what_a_picture_says_of_a_part_is_not_a_part() -> None:
+    side = "read a/ first"
+    picture = f"The house:\n\n```\n notebooks/\n {'b/  c.py':<50}{side}\n a/\n```\n"
+
+    assert [["b", "c"], ["a"]] == drawn(picture)
 
 
 BAD = {

@@ -223,3 +223,26 @@ def test_equal_eigenvalues_have_finite_gradients():
 def test_remainder_keeps_slope_one_at_its_jumps():
     assert slopes(np.remainder, 4.0, 2.0) == [1.0, -2.0]
     assert slopes(np.fmod, -4.0, 2.0) == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, bool])
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, k: np.arctan2(x, k),
+        lambda x, k: np.arctan2(k, x),
+        lambda x, k: x**k,
+        lambda x, k: bp.ops.kl_div(x, k),
+        lambda x, k: bp.ops.binary_cross_entropy_with_logits(k, x),
+    ],
+    ids=["arctan2 y", "arctan2 x", "power", "kl_div", "bce target"],
+)
+def test_slopes_beside_narrow_integers_and_bools_are_those_beside_floats(f, dtype):
+    k = np.array([101, 1, 0]).astype(dtype)
+
+    at_floats, at_integers = (
+        bp.grad(lambda x: f(x, other).sum())(np.array([1.5, 0.7, 2.5]))  # noqa: B023
+        for other in (k.astype(float), k)
+    )
+
+    np.testing.assert_array_max_ulp(at_floats, at_integers, 4)

@@ -1,5 +1,8 @@
 """Layers: what they compute where PyTorch is no judge, and what they refuse."""
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,6 +14,27 @@ from backproplab.errors import RangeError, ShapeError
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+def written(folder):
+    """Names of the public classes in the files of a folder that have a forward."""
+    return {
+        part.name
+        for path in folder.glob("*.py")
+        for part in ast.parse(path.read_text("utf-8")).body
+        if isinstance(part, ast.ClassDef) and not part.name.startswith("_")
+        if "forward" in {getattr(line, "name", "") for line in part.body}
+    }
+
+
+def test_every_layer_that_is_written_has_its_name_in_nn():
+    assert set() == written(Path(nn.__file__).parent) - {*nn.__all__}
+
+
+def test_a_layer_without_a_name_in_nn_is_seen(tmp_path):
+    (tmp_path / "new.py").write_text("class New:\n    def forward(self, x): ...\n")
+
+    assert {"New"} == written(tmp_path)
 
 
 def test_layers_are_single_precision_unless_told(rng):

@@ -4,8 +4,11 @@ An op's tests are made from its declaration: its example is a point inside its d
 and central differences of its value know its derivatives. A new op needs no line here.
 """
 
+import ast
+import re
 from functools import cache
 from inspect import Parameter, signature
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +22,10 @@ OPS = list(bp.ops.registry.values())
 SMOOTH = [op for op in OPS if op.differentiable]
 ELEMENTWISE = [op for op in SMOOTH if op.kind == "elementwise"]
 SEVERAL = [op for op in ELEMENTWISE if len(op.inputs) > 1]
+WIDER = (
+    "changes the number format: np.log(2), np.float64(3) or np.where(x, 1.0, 0.0) "
+    "widen float32; math.log(2), 3.0 or (x > 0) do not"
+)
 FLOATS = [np.float16, np.float32, np.float64]
 
 
@@ -40,7 +47,13 @@ class Point(NamedTuple):
 @cache
 def point(op: Primitive) -> Point:
     """The first of a few examples where differences do not meet a kink."""
-    return next(filter(smooth, (sample(op, seed) for seed in range(7, 12))))
+    for seed in range(7, 12):
+        if smooth(p := sample(op, seed)):
+            return p
+    raise AssertionError(
+        f"{op.name}: its examples lie on a kink, or too near to the edge of its "
+        f"domain: {p.inputs}; declare it with example=, rng -> (inputs, static)."
+    )
 
 
 def smooth(p: Point) -> bool:
@@ -54,7 +67,12 @@ def smooth(p: Point) -> bool:
 
 def sample(op: Primitive, seed: int) -> Point:
     rng = np.random.default_rng(seed)
-    inputs, static = op.example(rng)
+    example = op.example(rng)
+    assert is_example(example), (
+        f"{op.name}: its example gives {example!r}; "
+        "(inputs, static) is required: a tuple of arrays, and a dict of options"
+    )
+    inputs, static = example
     moving = movable(op, inputs)
     y = value(op, inputs, static)
     tangents = [
@@ -62,6 +80,11 @@ def sample(op: Primitive, seed: int) -> Point:
         for k, x in enumerate(inputs)
     ]
     return Point(op, inputs, static, moving, rng.normal(size=np.shape(y)), tangents)
+
+
+def is_example(example: Any) -> bool:
+    kinds = [type(part) for part in example] if type(example) is tuple else []
+    return kinds == [tuple, dict]
 
 
 def movable(op: Primitive, inputs: tuple[Any, ...]) -> list[int]:
@@ -154,14 +177,14 @@ def jacobians_at(op: Primitive) -> list[Any]:
     return jacobians(point(op))
 
 
-def assert_close(got: Any, expected: Any, power: float = 1 / 2) -> None:
+def assert_close(got: Any, expected: Any, power: float = 1 / 2, what: str = "") -> None:
     """Equal up to eps**power of the dtype, at the scale of the array."""
     got, expected = np.asarray(got), np.asarray(expected)
     assert got.shape == expected.shape
     if expected.size:
         eps = float(np.finfo(got.dtype).eps)
         scale = max(1.0, float(np.abs(expected).max()))
-        np.testing.assert_allclose(got, expected, rtol=0, atol=scale * eps**power)
+        np.testing.assert_allclose(got, expected, 0, scale * eps**power, err_msg=what)
 
 
 @each(OPS)
@@ -197,7 +220,17 @@ def test_vjp_is_what_central_differences_say(op):
     got = vjp(op, inputs, static, g)
 
     for k in moving:
-        assert_close(got[k], np.tensordot(g, jacobians_at(op)[k], np.ndim(g)))
+        expected = np.tensordot(g, jacobians_at(op)[k], np.ndim(g))
+        assert_close(got[k], expected, what=wrong_rule(op, k))
+
+
+def wrong_rule(op: Primitive, k: int) -> str:
+    names = op.inputs if not op.variadic else [f"x{i}" for i in range(k + 1)]
+    name = "dy/dx of the input" if not names else names[k]
+    return (
+        f"the rule of {op.name} for {name} is not the derivative of its value; "
+        f"`bp.check_grads(bp.ops.{op.name}, inputs)` looks for the cause"
+    )
 
 
 @each(SMOOTH)
@@ -296,9 +329,9 @@ def test_the_number_format_is_kept_forward_and_backward(op, dtype):
     y = value(op, inputs, static)
     got = vjp(op, inputs, static, np.ones(y.shape, y.dtype))
 
-    assert "dtype" in op.defaults or y.dtype == dtype
+    assert "dtype" in op.defaults or y.dtype == dtype, f"the value of {op.name} {WIDER}"
     for k in movable(op, inputs):
-        assert got[k].dtype == dtype
+        assert got[k].dtype == dtype, f"a rule of {op.name} {WIDER}"
         assert np.isfinite(got[k]).all()
 
 
@@ -341,6 +374,7 @@ def test_a_narrow_format_gives_the_wide_result_rounded(op, dtype):
     got = value(op, inputs, static)
 
     if "dtype" not in static:
+        assert got.dtype == dtype, f"the value of {op.name} {WIDER}"
         assert_close(got, y, power=0.6)
 
 
@@ -426,8 +460,9 @@ def test_every_numpy_function_with_a_rule_has_a_public_name_in_ops():
 
 @each(OPS)
 def test_the_docstring_begins_with_a_claim(op):
-    first = op.doc.strip().splitlines()[0]
+    first = op.doc.strip().split("\n")[0]
 
+    assert first, f"{op.name} has no docstring; its first line is its row in the list"
     assert first.endswith(".")
     assert len(first) <= 88
 
@@ -474,6 +509,94 @@ def test_the_product_of_two_vectors_gives_each_the_other(op):
 
     assert (2 * y.data).tolist() == x.grad.tolist()
     assert (2 * x.data).tolist() == y.grad.tolist()
+
+
+@each(SMOOTH)
+def test_a_rule_does_not_look_at_what_it_marks_as_not_needed(op):
+    _, inputs, static, moving, g, _ = point(op)
+    static = static_of(op, static)
+    y = op.value(*inputs, **static)
+    if op.saves:
+        y, static["saved"] = y
+    values = (np.asarray(y), *inputs)
+
+    for k in moving:
+        if op.vjp is None and (needed := op.needs[k]) is not None:
+            left = [x if i in needed else hidden(x) for i, x in enumerate(values)]
+            got = op.pullbacks[k](g, *left, **static)
+            expected = op.pullbacks[k](g, *values, **static)
+            np.testing.assert_array_equal(
+                got, expected, f"{op.name}: the rule for {op.inputs[k]} reads a value "
+                "whose name begins with an underscore"
+            )  # fmt: skip
+
+
+def hidden(x: Any) -> Any:
+    """Of the same shape and dtype, without the numbers."""
+    floating = isinstance(x, np.ndarray) and x.dtype.kind == "f"
+    return np.full_like(x, np.nan) if floating else x
+
+
+def declared(folder: Path) -> list[str]:
+    """Names of the ops that stand under a declarator, in the files of a folder."""
+    found = []
+    for path in sorted(folder.glob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            for decorator in getattr(node, "decorator_list", ()):
+                if DECLARATOR.match(text := ast.unparse(decorator)):
+                    named = re.search("name='(\\w+)'", text)
+                    found.append(named[1] if named else node.name)
+    return found
+
+
+DECLARATOR = re.compile("(elementwise|linear|primitive|reduction)\\b")
+FOLDER = Path(bp.ops.__file__).parent
+
+
+def test_every_declared_op_is_in_the_registry_under_a_name_of_its_own():
+    names = declared(FOLDER)
+
+    assert [] == [f"{n} is declared twice" for n in {*names} if names.count(n) > 1]
+    assert [] == [
+        f"{n} is not found: has its decorator rules, is its file in ops._FIELDS?"
+        for n in names
+        if n not in bp.ops.registry
+    ]
+
+
+def test_an_op_declared_twice_or_without_its_rules_is_seen(tmp_path):
+    one, two = "@elementwise(1)\ndef f(x): ...\n", "@elementwise\ndef g(x): ...\n"
+    (tmp_path / "a.py").write_text(one + two + "@cache\ndef h(): ...\n")
+    (tmp_path / "b.py").write_text(one)
+
+    assert ["f", "g", "f"] == declared(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("example", "complaint"),
+    [
+        (lambda rng: rng.normal(size=3), "odd: its example gives array"),
+        (lambda rng: ((np.zeros(2),), {}), "odd: its examples lie on a kink, or"),
+    ],
+)
+def test_an_example_that_cannot_be_used_is_told(example, complaint):
+    @bp.elementwise(lambda _y, x: 1 / (1 + np.abs(x)) ** 2, example=example)
+    def odd(x):
+        return x / (1 + np.abs(x))
+
+    with pytest.raises(AssertionError) as caught:
+        point(odd.primitive)
+
+    assert str(caught.value).startswith(complaint)
+
+
+def test_a_rule_that_reads_more_than_it_says_is_caught():
+    @bp.elementwise(lambda _y, _x: 2 * _x)
+    def square(x):
+        return x * x
+
+    with pytest.raises(AssertionError, match="square: the rule for x reads a value"):
+        test_a_rule_does_not_look_at_what_it_marks_as_not_needed(square.primitive)
 
 
 def test_central_differences_catch_a_wrong_rule():

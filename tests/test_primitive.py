@@ -1,6 +1,7 @@
 """Declaring ops: how they are called, what they refuse, and what is derived."""
 
 import copy
+from functools import partial
 
 import numpy as np
 import pytest
@@ -285,6 +286,94 @@ def test_arrays_handed_to_a_declarator_are_told_where_the_ops_are():
         "bp.linear declares an op from its rules, but got Tensor.\n"
         "  help: the ops themselves, linear among them, are in bp.ops."
     )
+
+
+def of_one(x):
+    return x
+
+
+def of_two(x, y):
+    return x * y
+
+
+def with_option(x, n=2):
+    return x * n
+
+
+NOT_NEEDED = "; a leading _ marks a value that backward does not need."
+DECLARATIONS = {
+    "a rule without the input": (
+        lambda: bp.elementwise(lambda _y: 1)(of_one),
+        "of_one: the rule for x takes (_y); it must take (y, x).\n"
+        f"  help: write `lambda y, x: ...`{NOT_NEEDED}",
+    ),
+    "a rule of one input for an op of two": (
+        lambda: bp.primitive(None, lambda g, z, y: g)(of_two),
+        "of_two: the rule for y takes (g, z, y); it must take (g, z, x, y).\n"
+        f"  help: write `lambda g, z, x, y: ...`{NOT_NEEDED}",
+    ),
+    "a rule without the option": (
+        lambda: bp.linear(lambda g, x: g)(with_option),
+        "with_option: the rule for x takes (g, x); it must take (g, x, *, n).\n"
+        f"  help: write `lambda g, x, *, n: ...`{NOT_NEEDED}",
+    ),
+    "a rule with an option that the op has not": (
+        lambda: bp.elementwise(lambda y, x, *, n: n)(of_one),
+        "of_one: the rule for x takes (y, x, *, n); it must take (y, x).\n"
+        f"  help: write `lambda y, x: ...`{NOT_NEEDED}",
+    ),
+    "a joint rule that is not told which": (
+        lambda: bp.primitive(vjp=lambda g, z, x, y: (g, g), inputs=2)(of_two),
+        "of_two: its vjp takes (g, z, x, y); it must take (g, z, x, y, *, wrt).\n"
+        f"  help: write `lambda g, z, x, y, *, wrt: ...`{NOT_NEEDED}",
+    ),
+    "a jvp without the result": (
+        lambda: bp.primitive(lambda g, y, x: g, jvp=lambda t, x: t)(of_one),
+        "of_one: its jvp takes (t, x); it must take (tangents, y, x).\n"
+        f"  help: write `lambda tangents, y, x: ...`{NOT_NEEDED}",
+    ),
+    "more rules than inputs": (
+        lambda: bp.elementwise(1, 1)(of_one),
+        "of_one(x) is declared with 2 rules; one for each input is required, in "
+        "order.\n  help: write None for an input through which no gradient flows.",
+    ),
+    "no rules": (
+        lambda: bp.elementwise(of_one)(np.ones(2)),  # @bp.elementwise, no brackets
+        "bp.elementwise got ndarray where the function that computes the value is "
+        "required; the decorator was written without its rules.\n"
+        "  help: write `@bp.elementwise(lambda y, x: ...)` above `def`.",
+    ),
+    "an option that is none": (
+        lambda: bp.elementwise(1, exmple=None)(of_one),
+        "bp.elementwise has no option exmple.\n  help: did you mean example?",
+    ),
+    "a cast class that is none": (
+        lambda: bp.elementwise(1, cast="half")(of_one),
+        "of_one: cast is 'half'; it must be one of low, fp32, widest, keep.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DECLARATIONS)
+def test_a_declaration_that_does_not_hold_together_is_told_at_once(name):
+    declare, message = DECLARATIONS[name]
+
+    assert message == said(RuleError, declare)
+
+
+def test_a_rule_that_can_be_called_is_taken():
+    def slope(_y, x, n=3, **_rest):
+        return np.cos(x) * n
+
+    accepted = [
+        bp.elementwise(slope)(of_one),
+        bp.elementwise(slope)(with_option),
+        bp.elementwise(lambda *values, n: n)(with_option),
+        bp.elementwise(partial(slope, n=2))(of_one),
+        bp.linear(lambda g, _x: g)(np.flip),
+    ]
+
+    assert all(op.primitive.pullbacks for op in accepted)
 
 
 def test_a_tensor_has_no_attribute_hook_which_would_slow_every_look_up():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import backproplab as bp
+from backproplab.errors import RangeError
 from backproplab.exercises import Problem, Slip
 from backproplab.exercises.derivation import follow, follow_on, replaced
 
@@ -178,6 +179,61 @@ def test_validate_names_what_is_wrong_with_values(changes, check, seen):
 
     assert "✗" == found[check]["holds"]
     assert found[check]["seen"].startswith(seen)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"asks": "y"},
+            "Problem demo.doubling: asks is 'y'; a tuple of texts is required.\n"
+            "  help: write `asks=('y',)`.",
+        ),
+        (
+            {"slips": ("y = 1",)},
+            "Problem demo.doubling: slips is ('y = 1',); a tuple of Slip is required.\n"
+            '  help: write `slips=(Slip("sign", "dx = -dy"), ...)`.',
+        ),
+        (
+            {"quantity": "grad"},
+            "Problem demo.doubling: quantity is 'grad'; "
+            "it must be 'gradient' or 'value'.",
+        ),
+        (
+            {"answer_code": "twice = 2 * x\ny = / 2"},
+            "Problem demo.doubling: answer_code is no Python, invalid syntax: y = / 2",
+        ),
+        (
+            {"slips": (Slip("sign", "y = (twice"),)},
+            "Problem demo.doubling: the slip sign is no Python, "
+            "'(' was never closed: y = (twice",
+        ),
+    ],
+)
+def test_a_problem_that_cannot_be_read_is_told_where(changes, message):
+    with pytest.raises(RangeError) as caught:
+        doubling(**changes)
+
+    assert message == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("slip", "seen"),
+    [
+        (Slip("sign", "y = twice + 1"), "seed 0: sign at y, but it gives the truth: "),
+        (Slip("signs", "y = twice - 1"), "'signs' is no label; did you mean sign?"),
+    ],
+)
+def test_validate_names_a_slip_that_is_none(slip, seen):
+    found = bp.exercises.validate(doubling(slips=(slip,) * 3), seeds=3)
+
+    assert found[2]["seen"].startswith(seen)
+
+
+def test_every_problem_has_an_id_of_its_own():
+    written = [p.id for field in bp.exercises._FIELDS for p in field.PROBLEMS]
+
+    assert list(NAMES) == written
 
 
 # Derivations as code.

@@ -1047,3 +1047,29 @@ def test_an_op_of_ones_own_that_widens_hands_on_no_wider_gradient():
 
     assert (np.float32, np.float32) == (x.grad.dtype, b.grad.dtype)
     assert [3.0] * 3 == x.grad.tolist()
+
+
+def test_one_no_grad_serves_several_blocks_also_nested():
+    off, on = bp.no_grad(), bp.enable_grad()
+    seen = []
+
+    with off:
+        seen.append(bp.is_grad_enabled())
+        with on, off:
+            seen.append(bp.is_grad_enabled())
+        with on:
+            seen.append(bp.is_grad_enabled())
+    with off:
+        seen.append(bp.is_grad_enabled())
+
+    assert [False, False, True, False] == seen
+    assert bp.is_grad_enabled()
+
+
+def test_a_function_decorated_with_no_grad_calls_itself():
+    @bp.no_grad()
+    def depth(n):
+        return [bp.is_grad_enabled(), *(depth(n - 1) if n else [])]
+
+    assert [False] * 3 == depth(2)
+    assert bp.is_grad_enabled()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ContextDecorator, contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -70,7 +70,27 @@ def autocast(
     (True, 'float32')
     """
     running = None if accumulate is None else formats.get(accumulate)
-    return _casting(Autocast(formats.get(fmt), enabled, running))
+    return _Blocks(Autocast(formats.get(fmt), enabled, running))
+
+
+class _Blocks(ContextDecorator, AbstractContextManager[None]):
+    """Blocks of one autocast, one after the other or nested."""
+
+    def __init__(self, plug: Autocast) -> None:
+        self.plug = plug
+        self.opened: list[AbstractContextManager[None]] = []
+
+    def __enter__(self) -> None:
+        block = _casting(self.plug)
+        block.__enter__()
+        self.opened.append(block)
+
+    def __exit__(self, *error: Any) -> bool | None:
+        return self.opened.pop().__exit__(*error)
+
+    def _recreate_cm(self) -> _Blocks:
+        # each call of a decorated function has its own, threads among them
+        return _Blocks(self.plug)
 
 
 @contextmanager

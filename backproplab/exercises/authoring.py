@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._table import Table
+from ..errors import near
 from ..grade import LABELS, Report, compare
 from ..sockets import Plug, no_grad, plugged
 from ..tensor import Tensor
@@ -127,13 +128,13 @@ def _slips(problem: Problem, seeds: int) -> Iterator[str]:
         yield f"there are {len(problem.slips)} slips; three are the least"
     for slip in problem.slips:
         if slip.label not in LABELS:
-            yield f"{slip.label!r} is no label"
+            yield f"{slip.label!r} is no label; {near(slip.label, LABELS)}"
         for seed, at in enumerate(_instances(problem, seeds)):
             answer = follow(slip.code, at.given)
             outcome = judge(problem, answer, seed, explain=False)
             blamed = getattr(outcome, "blamed", () if outcome.ok else problem.asks)
             if blamed != (slip.where,):
-                seen = ", ".join(blamed) or "nothing"
+                seen = ", ".join(blamed) or "it gives the truth: nothing"
                 yield f"seed {seed}: {slip.label} at {slip.where}, but {seen} is blamed"
 
 

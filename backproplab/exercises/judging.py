@@ -78,7 +78,13 @@ def _judge(
     asks = problem.asks
     answers: dict[str, Any] = dict.fromkeys(asks, ...)
     if isinstance(answer, Mapping):
-        answers |= {_asked(problem, name): value for name, value in answer.items()}
+        named = {_asked(problem, name): value for name, value in answer.items()}
+        gradients = problem.quantity == "gradient"  # values name them one by one
+        if gradients and named and not named.keys() & set(asks):
+            name = str(next(iter(named)))
+            says = f"{name!r} is not asked for here; {near(name, asks)}"
+            return _all(problem, "not-attempted", says)
+        answers |= named
     elif len(asks) == 1:
         answers[asks[0]] = answer
     elif answer is not ... and answer is not None:

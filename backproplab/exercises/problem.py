@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from ..errors import RangeError
 from ..tensor import Tensor
 from ..trace import Trace, record
 from .derivation import assigned, finished, gradient, replaced
@@ -65,6 +66,9 @@ class Problem:
         slips: three or more wrong derivations.
         quantity: what is asked of each name, its "gradient" or its "value".
 
+    Raises:
+        RangeError: if a field is not of its kind, or code is no Python.
+
     >>> cube = Problem(
     ...     id="demo.cube",
     ...     prompt="Cubes.",
@@ -95,6 +99,7 @@ class Problem:
     quantity: Literal["gradient", "value"] = "gradient"
 
     def __post_init__(self) -> None:
+        _refuse(self)
         right = finished(self.answer_code, {a: self.variable(a) for a in self.asks})
         wrong = tuple(
             Slip(s.label, replaced(right, s.code), s.where or self._broken(s), s.says)
@@ -142,6 +147,38 @@ class Problem:
         names = assigned(slip.code)
         broken = (a for a in self.asks if self.variable(a) in names)
         return next(broken, self.asks[0])
+
+
+def _refuse(problem: Problem) -> None:
+    """Name a field that is not of its kind, and code that cannot be read."""
+    id = problem.id
+    for field in ("asks", "hints"):
+        if isinstance(found := getattr(problem, field), str):
+            raise RangeError(
+                f"Problem {id}: {field} is {found!r}; a tuple of texts is required.",
+                help=f"write `{field}=({found!r},)`.",
+            )
+    slips = problem.slips if isinstance(problem.slips, (tuple, list)) else None
+    if slips is None or not all(isinstance(s, Slip) for s in slips):
+        raise RangeError(
+            f"Problem {id}: slips is {problem.slips!r}; a tuple of Slip is required.",
+            help='write `slips=(Slip("sign", "dx = -dy"), ...)`.',
+        )
+    if problem.quantity not in ("gradient", "value"):
+        raise RangeError(
+            f"Problem {id}: quantity is {problem.quantity!r}; "
+            "it must be 'gradient' or 'value'."
+        )
+    codes = [("answer_code", problem.answer_code)]
+    codes += [(f"the slip {s.label}", s.code) for s in slips]
+    for where, code in codes:
+        try:
+            ast.parse(dedent(code))
+        except SyntaxError as error:
+            raise RangeError(
+                f"Problem {id}: {where} is no Python, {error.msg}: "
+                f"{(error.text or code).strip()}"
+            ) from None
 
 
 class Instance(NamedTuple):

@@ -1,6 +1,7 @@
 """A class at a glance: who has solved what, and which link breaks most often."""
 
 import csv
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -208,8 +209,12 @@ def _attempts(
 def _files(paths: Sequence[Path], unread: list[tuple[str, str]]) -> Iterable[Path]:
     for path in paths:
         if path.is_dir():
-            inside = sorted(path.rglob("progress*.json"))
-            inside = [p for p in inside if not p.name.startswith("progress.aside")]
+            names = (Path(at, f) for at, _, files in os.walk(path) for f in files)
+            inside = sorted(
+                p
+                for p in names
+                if p.match("progress*.json") and not p.match("progress.aside*")
+            )
             if not inside:
                 unread.append((str(path), "has no file called progress*.json"))
             yield from inside

@@ -60,7 +60,7 @@ def divide(x, y):
 def _base_slope(_z: Any, x: Any, n: Any) -> Any:
     if isinstance(n, (int, float)):
         return n * x ** (n - 1) if n else 0.0
-    return np.where(n == 0, 0.0, n * x ** (n - (n != 0)))
+    return np.where(n == 0, 0.0, n * x ** (1 * n - (n != 0)))
 
 
 def _exponent_slope(z: Any, x: Any, n: Any) -> Any:

@@ -200,9 +200,9 @@ def _logit_slope(x: Any, y: Any, *, weight: Any, pos_weight: Any, **_: Any) -> A
 
 def _truth_slope(x: Any, _y: Any, *, weight: Any, pos_weight: Any, **_: Any) -> Any:
     if pos_weight is None:
-        return _weighed(-x, weight)
+        return _weighed(-1.0 * x, weight)
     extra = np.asarray(pos_weight, x.dtype) - 1
-    return _weighed(extra * np.logaddexp(0, -x) - x, weight)
+    return _weighed(extra * np.logaddexp(0, -1.0 * x) - x, weight)
 
 
 @_loss(
@@ -230,7 +230,7 @@ def binary_cross_entropy_with_logits(
     op = "binary_cross_entropy_with_logits"
     _check_target(op, x, y)
     x, y = np.asarray(x), np.asarray(y)
-    entries = (1 - y) * x + _rise(y, pos_weight) * np.logaddexp(0, -x)
+    entries = (1 - y) * x + _rise(y, pos_weight) * np.logaddexp(0, -1.0 * x)
     return _reduce(op, _weighed(entries, weight), x, reduction)
 
 
@@ -246,7 +246,7 @@ def _kl_target_slope(x: Any, y: Any, *, log_target: bool, **_: Any) -> Any:
 
 
 @_loss(
-    lambda _x, y, *, log_target, **_: -np.exp(y) if log_target else -y,
+    lambda _x, y, *, log_target, **_: -np.exp(y) if log_target else -1.0 * y,
     _kl_target_slope,
     example=lambda rng: (
         (rng.normal(size=(3, 4)), 0.5 + rng.random((3, 4))),

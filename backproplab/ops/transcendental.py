@@ -165,14 +165,14 @@ def arctan(x):
 
 
 def _over_square(a, x, y):
-    """a / (x^2 + y^2), and 0 at the origin."""
-    r = x * x + y * y
+    """a / (x^2 + y^2), and 0 at the origin; 1.0 turns integers into floats."""
+    r = (1.0 * x) * x + (1.0 * y) * y
     return np.where(r == 0, 0.0, a / np.where(r == 0, 1.0, r))
 
 
 @elementwise(
     lambda _z, y, x: _over_square(x, x, y),
-    lambda _z, y, x: _over_square(-y, x, y),
+    lambda _z, y, x: _over_square(-1.0 * y, x, y),
     ufunc=np.arctan2,
     cast="widest",
     example=_pair,
