@@ -20,6 +20,9 @@ LABS = {
     "bp.widgets.DescentLab()": "svg, img",
     "bp.widgets.DepthLab(depth=4)": "svg, img",
     "bp.widgets.BatchNormLab()": "svg, img",
+    "bp.widgets.PrecisionLab()": "svg, img",
+    "bp.widgets.ReplicaLab()": "svg, img",
+    "bp.widgets.PlaygroundLab()": "svg, img",
 }
 
 
