@@ -3,13 +3,11 @@ import pytest
 
 pytestmark = pytest.mark.browser
 
-SECONDS = 20
-
 
 @pytest.fixture(scope="module")
 def server(serve, tmp_path_factory):
     folder = tmp_path_factory.mktemp("copies")
-    for name in copies.NAMES:
+    for name in ("00_start", "01_chain_rule", "02_backprop_by_hand"):
         copies.write(copies.shipped(name), folder / f"{name}.ipynb")
         copies.write(copies.solved(name), folder / f"{name}_solved.ipynb")
     return serve(folder)
@@ -22,19 +20,6 @@ def place(name, id):
 
 def said(page, name, id):
     return page.output(place(name, id)).inner_text()
-
-
-@pytest.mark.parametrize("name", copies.NAMES)
-def test_a_solved_notebook_runs_without_an_error_or_a_foreign_request(server, name):
-    page = server.open(f"{name}_solved.ipynb", height=6000)
-
-    seconds = page.run_all()
-    page.tab.wait_for_timeout(500)
-
-    assert seconds < SECONDS
-    assert [] == page.errors()
-    page.screenshot(f"notebook_{name}_solved")
-    page.close()
 
 
 def test_training_shows_a_full_bar(server):
@@ -142,7 +127,7 @@ def test_a_killed_kernel_takes_neither_answers_nor_progress(server):
 def test_a_card_is_answered_by_keyboard_and_survives_a_dead_kernel(server):
     page = server.open("01_chain_rule.ipynb")
     page.run_all()
-    card = page.tab.locator(".bpl-card")
+    card = page.tab.locator(".bpl-widget.bpl-card")
     card.scroll_into_view_if_needed()
     first, second = (card.get_by_label(label) for label in ("dh =", "dw ="))
 

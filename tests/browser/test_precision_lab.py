@@ -113,12 +113,12 @@ def test_a_click_on_the_sign_bit_turns_the_number(page, lab):
     lab.locator("[data-press='15']").click()
 
     lab.get_by_text("−0.0999755859375").first.wait_for()
-    assert "-0.0999755859375" == lab.get_by_label("number").input_value()
+    assert "-0.0999755859375" == lab.get_by_label("number", exact=True).input_value()
 
 
 def test_bad_text_gets_a_sentence(page, lab):
     show(page, lab, "bits")
-    number = lab.get_by_label("number")
+    number = lab.get_by_label("number", exact=True)
 
     number.fill("a tenth")
     number.press("Enter")
