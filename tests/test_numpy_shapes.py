@@ -196,6 +196,7 @@ def test_any_two_shapes_that_matmul_takes_get_gradients_of_their_own(shapes):
     z = x @ y
     z.backward(np.ones(z.shape))
 
-    # A stack of matrices is one product here, so the last bit may differ.
-    np.testing.assert_allclose(z.data, x.data @ y.data, rtol=4 * EPS, atol=4 * EPS)
+    # A stack of matrices is one product here: only there may a last bit differ.
+    few = 0 if max(len(first), len(second)) < 3 else 4 * EPS
+    np.testing.assert_allclose(z.data, x.data @ y.data, rtol=few, atol=few)
     assert (x.grad.shape, y.grad.shape) == (first, second)

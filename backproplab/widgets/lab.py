@@ -1,6 +1,6 @@
 """What labs share: a one-line repr, controls, a still picture, crashes that show."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
@@ -73,6 +73,12 @@ class Lab(ipywidgets.VBox):
             yield
         finally:
             self.quiet = False
+
+    def put(self, controls: Mapping[str, Any], values: Any) -> None:
+        """Set controls, by name, to the attributes that ``values`` has, quietly."""
+        with self.quietly():
+            for name, control in controls.items():
+                control.value = getattr(values, name)
 
     def _show(self, text: str) -> None:
         self.message.value = sentence(text) if text else ""

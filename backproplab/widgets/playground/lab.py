@@ -10,8 +10,7 @@ import numpy as np
 import traitlets
 
 from ..drawing import STATIC
-from ..keys import Keys
-from ..lab import Lab
+from ..lab import Lab, hint
 from ..numerals import number
 from . import chain as chains
 from . import frame as frames
@@ -25,7 +24,7 @@ from .words import said
 
 SLICE = 0.02  # seconds of training in a frame at most
 TRY = (
-    "<b>What to try.</b> Spirals: play with 4 + 2 units; is it enough? Add units, then "
+    "Spirals: play with 4 + 2 units; is it enough? Add units, then "
     "a layer. Pause, choose a weight, read its gradient as a sum over paths. Turn to "
     "backward and press Next: where does the signal fade with four layers of sigmoid? "
     "Scrub the history back to the step where the loss fell."
@@ -87,17 +86,14 @@ class PlaygroundLab(Lab):
         self._formula = ipywidgets.HTMLMath()
         self._formula.add_class("bpl-pane")
         self._formula.add_class("bpl-chain")
-        self._quiet, self._version = False, 0
+        self._version = 0
         self._player = Player(self._turn, self._ended)
         self.hidden, self.seed = self._begun.hidden, self._begun.seed
         self._make(self._begun)
         looks = picture.looks()
         style = ipywidgets.HTML(f"<style>{looks}</style>", layout={"display": "none"})
-        hint = ipywidgets.HTML(f'<div class="bpl-graph bpl-try">{TRY}</div>')
         p = self.panel
-        super().__init__(
-            style, Keys(), *p.above, self.view, *p.below, self._formula, hint
-        )
+        super().__init__(style, *p.above, self.view, *p.below, self._formula, hint(TRY))
         self._restart()
         for control in (
             p.data, p.noise, p.activation, p.optimizer, p.lr, p.batch, p.decay,
@@ -196,12 +192,11 @@ class PlaygroundLab(Lab):
 
     def _restart(self) -> None:
         self.pause()
-        self._quiet = True
-        self.hidden, self.seed = self._begun.hidden, self._begun.seed
-        self.panel.show(self._begun)
-        self.panel.mode.value, self.panel.example.value = MODES[0], 0
-        self.view.stage = 0
-        self._quiet = False
+        with self.quietly():
+            self.hidden, self.seed = self._begun.hidden, self._begun.seed
+            self.panel.show(self._begun)
+            self.panel.mode.value, self.panel.example.value = MODES[0], 0
+            self.view.stage = 0
         self._update(anew=True)
 
     def _reseed(self) -> None:
@@ -210,7 +205,7 @@ class PlaygroundLab(Lab):
 
     def _update(self, _: Any = None, *, anew: bool = False) -> None:
         """Take over the controls; what changes the net begins it anew."""
-        if self._quiet:
+        if self.quiet:
             return
         with self.reported():
             old, new = self.training.controls, self.controls
@@ -227,11 +222,10 @@ class PlaygroundLab(Lab):
 
     def _caught_up(self) -> None:
         """Show the newest step, and let the history reach to it."""
-        self._quiet = True
-        t, slider = self.training, self.panel.history
-        slider.max = len(t.steps) - (t.steps[-1] == t.taken)
-        slider.value = slider.max
-        self._quiet = False
+        with self.quietly():
+            t, slider = self.training, self.panel.history
+            slider.max = len(t.steps) - (t.steps[-1] == t.taken)
+            slider.value = slider.max
         self._draw()
 
     def _computed(self, place: int | None) -> Frame:
@@ -244,7 +238,7 @@ class PlaygroundLab(Lab):
         return frames.compute(t, self._eye, row, step, backward=backward)
 
     def _draw(self, _: Any = None) -> None:
-        if self._quiet:
+        if self.quiet:
             return
         with self.reported():
             place = None if self.playing else self.panel.history.value

@@ -5,11 +5,11 @@ from typing import Any
 import ipywidgets
 
 from ...errors import RangeError
-from ..lab import Lab
+from ..lab import Lab, status
 from . import bits as model
 from .bits_picture import render
 from .bits_words import plain, says
-from .frame import Pressed, button, choice, framed, status
+from .frame import Pressed, button, choice, framed
 from .number import read, write
 
 TRY = (
@@ -35,7 +35,6 @@ class BitsSection(Lab):
 
     def __init__(self, text: str = "0.1", fmt: str = "float16") -> None:
         self._begun = text, fmt
-        self._quiet = False
         self.text = ipywidgets.Text(
             text, description="number", continuous_update=False,
             layout={"width": "260px"}, style={"description_width": "60px"},
@@ -82,9 +81,8 @@ class BitsSection(Lab):
 
     def reset(self) -> None:
         """Begin again as the section began."""
-        self._quiet = True
-        self.text.value, self.fmt.value = self._begun
-        self._quiet = False
+        with self.quietly():
+            self.text.value, self.fmt.value = self._begun
         self._retype()
 
     def picture(self) -> str:
@@ -96,7 +94,7 @@ class BitsSection(Lab):
         return f"{self.text.value} in {bits.fmt.name} is {plain(bits.stored)}"
 
     def _retype(self, _: Any = None) -> None:
-        if self._quiet:
+        if self.quiet:
             return
         with self.reported():
             try:
@@ -108,7 +106,7 @@ class BitsSection(Lab):
             self._draw()
 
     def _drag(self, _: Any = None) -> None:
-        if self._quiet:
+        if self.quiet:
             return
         with self.reported():
             fmt = self.bits.fmt
@@ -119,22 +117,20 @@ class BitsSection(Lab):
     def _take(self, bits: model.Bits) -> None:
         """Show a number that was not typed, and write it where one types."""
         self.bits = bits
-        self._quiet = True
-        self.text.value = write(bits.stored)
-        self._quiet = False
+        with self.quietly():
+            self.text.value = write(bits.stored)
         self.say("")
         self._draw()
 
     def _draw(self) -> None:
         bits = self.bits
-        self._quiet = True
-        for slider, value, width in (
-            (self.exponent, bits.exponent, bits.fmt.exponent_bits),
-            (self.significand, bits.significand, bits.fmt.precision - 1),
-        ):
-            slider.max = 2**width - 1
-            slider.value = value
-        self._quiet = False
+        with self.quietly():
+            for slider, value, width in (
+                (self.exponent, bits.exponent, bits.fmt.exponent_bits),
+                (self.significand, bits.significand, bits.fmt.precision - 1),
+            ):
+                slider.max = 2**width - 1
+                slider.value = value
         self._words.value = status(says(bits))
         self.view.picture = render(bits)
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import ipywidgets
 
-from ..lab import Lab
+from ..lab import Lab, status
 from . import error as model
 from .error_picture import render, says
-from .frame import button, choice, framed, status
+from .frame import button, choice, framed
 
 TRY = (
     "Read off the error in units of u, for ReLU in float16 and bfloat16. Freeze the "
@@ -28,7 +28,7 @@ class ErrorSection(Lab):
 
     def __init__(self, **begin: Any) -> None:
         self._begun = model.Controls(**begin)
-        begun, self._quiet = self._begun, False
+        begun = self._begun
         self.set: dict[str, Any] = {
             "layers": ipywidgets.IntSlider(
                 begun.layers, *model.LAYERS, description="layers",
@@ -67,10 +67,7 @@ class ErrorSection(Lab):
 
     def reset(self) -> None:
         """Begin again as the section began."""
-        self._quiet = True
-        for name, control in self.set.items():
-            control.value = getattr(self._begun, name)
-        self._quiet = False
+        self.put(self.set, self._begun)
         self._update()
 
     def picture(self) -> str:
@@ -84,7 +81,7 @@ class ErrorSection(Lab):
         )
 
     def _update(self, _: Any = None) -> None:
-        if self._quiet:
+        if self.quiet:
             return
         with self.reported():
             controls = self.controls

@@ -8,8 +8,7 @@ import ipywidgets
 import traitlets
 
 from ..drawing import STATIC
-from ..keys import Keys
-from ..panels import css
+from ..lab import bar, hint
 from .bits_picture import own_css
 
 EMULATED = (
@@ -31,24 +30,11 @@ class Pressed(anywidget.AnyWidget):
 def framed(
     bars: Sequence[Sequence[ipywidgets.Widget]],
     body: Iterable[ipywidgets.Widget],
-    hint: str,
+    words: str,
 ) -> list[ipywidgets.Widget]:
-    """List the children of a section: style, keys, bars, body, and what to try."""
-    boxes = [ipywidgets.Box(list(bar)) for bar in bars]
-    for box in boxes:
-        box.add_class("bpl-controls")
-    style = ipywidgets.HTML(
-        f"<style>{css()}{own_css()}</style>", layout={"display": "none"}
-    )
-    below = ipywidgets.HTML(
-        f'<div class="bpl-graph bpl-try"><b>What to try.</b> {hint}<br>{EMULATED}</div>'
-    )
-    return [style, Keys(), *boxes, *body, below]
-
-
-def status(text: str) -> str:
-    """Words that are read out when they change."""
-    return f'<div class="bpl-graph bpl-says-so" role="status">{text}</div>'
+    """List the children of a section: style, bars, body, and what to try."""
+    style = ipywidgets.HTML(f"<style>{own_css()}</style>", layout={"display": "none"})
+    return [style, *(bar(*b) for b in bars), *body, hint(f"{words}<br>{EMULATED}")]
 
 
 def choice(

@@ -4,9 +4,9 @@ from typing import Any
 
 import ipywidgets
 
-from ..lab import Lab
+from ..lab import Lab, status
 from . import gradients as model
-from .frame import button, choice, framed, status
+from .frame import button, choice, framed
 from .gradients_picture import render, says
 
 TRY = (
@@ -27,7 +27,7 @@ class GradientsSection(Lab):
 
     def __init__(self, **begin: Any) -> None:
         self._begun = model.Controls(**begin)
-        begun, self._quiet = self._begun, False
+        begun = self._begun
         self.set: dict[str, Any] = {
             "scale": ipywidgets.IntSlider(
                 begun.scale, *model.SCALES, description="loss scale 2^k, k",
@@ -57,10 +57,7 @@ class GradientsSection(Lab):
 
     def reset(self) -> None:
         """Begin again as the section began."""
-        self._quiet = True
-        for name, control in self.set.items():
-            control.value = getattr(self._begun, name)
-        self._quiet = False
+        self.put(self.set, self._begun)
         self._update()
 
     def picture(self) -> str:
@@ -76,7 +73,7 @@ class GradientsSection(Lab):
         )
 
     def _update(self, _: Any = None) -> None:
-        if self._quiet:
+        if self.quiet:
             return
         with self.reported():
             controls = self.controls

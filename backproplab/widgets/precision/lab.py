@@ -6,8 +6,7 @@ from typing import Any
 import ipywidgets
 
 from ...errors import NameLookupError, near
-from ..keys import Keys
-from ..lab import Lab
+from ..lab import Lab, bar
 from .bits_section import BitsSection
 from .error_section import ErrorSection
 from .gradients_section import GradientsSection
@@ -52,9 +51,7 @@ class PrecisionLab(Lab):
             options=[(_SECTIONS[name][0], name) for name in names],
             style={"button_width": "auto"},
         )
-        bar = ipywidgets.Box([self.views])
-        bar.add_class("bpl-controls")
-        super().__init__(Keys(), *([bar] if view is None else []), self._place)
+        super().__init__(*([bar(self.views)] if view is None else []), self._place)
         self._open()
         self.views.observe(self._open, "value")
 

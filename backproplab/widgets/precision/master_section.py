@@ -4,8 +4,8 @@ from typing import Any
 
 import ipywidgets
 
-from ..lab import Lab
-from .frame import button, choice, framed, status
+from ..lab import Lab, status
+from .frame import button, choice, framed
 from .master import FORMATS, POWERS, compute
 from .master_picture import render, says
 
@@ -28,7 +28,6 @@ class MasterSection(Lab):
 
     def __init__(self, fmt: str = "float16", k: int = 12) -> None:
         self.shown = compute(fmt, k)
-        self._quiet = False
         self.set: dict[str, Any] = {
             "k": ipywidgets.IntSlider(
                 k, *POWERS, description="2^k updates, k",
@@ -58,10 +57,9 @@ class MasterSection(Lab):
 
     def reset(self) -> None:
         """Begin again as the section began."""
-        self._quiet = True
-        for name, control in self.set.items():
-            control.value = self._begun[name]
-        self._quiet = False
+        with self.quietly():
+            for name, control in self.set.items():
+                control.value = self._begun[name]
         self._update()
 
     def picture(self) -> str:
@@ -80,7 +78,7 @@ class MasterSection(Lab):
         return {name: bool(self.set[name].value) for name in ("master", "chance")}
 
     def _update(self, _: Any = None) -> None:
-        if self._quiet:
+        if self.quiet:
             return
         with self.reported():
             self.shown = compute(self.set["fmt"].value, self.set["k"].value)

@@ -5,10 +5,10 @@ from typing import Any
 
 import ipywidgets
 
-from ..lab import Lab
+from ..lab import Lab, status
 from . import training as model
 from .bits_picture import own_css
-from .frame import button, choice, framed, status
+from .frame import button, choice, framed
 from .gradients import LOSSES
 from .training_picture import render, says, table
 
@@ -42,7 +42,7 @@ class TrainingSection(Lab):
 
     def __init__(self, **begin: Any) -> None:
         self._begun = model.Controls(**begin)
-        begun, self._quiet = self._begun, False
+        begun = self._begun
         self._task: asyncio.Task[None] | None = None
         self.set: dict[str, Any] = {
             "epochs": ipywidgets.IntSlider(
@@ -123,10 +123,7 @@ class TrainingSection(Lab):
 
     def reset(self) -> None:
         """Begin again as the section began, untrained."""
-        self._quiet = True
-        for name, control in self.set.items():
-            control.value = getattr(self._begun, name)
-        self._quiet = False
+        self.put(self.set, self._begun)
         self._begin()
 
     def picture(self) -> str:
@@ -159,7 +156,7 @@ class TrainingSection(Lab):
 
     def _begin(self, _: Any = None) -> None:
         """Throw away what was trained."""
-        if self._quiet:
+        if self.quiet:
             return
         self.stop()
         with self.reported():

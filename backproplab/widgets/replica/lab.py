@@ -8,10 +8,8 @@ from typing import Any
 import ipywidgets
 
 from ..drawing import STATIC
-from ..keys import Keys
-from ..lab import Lab
+from ..lab import Lab, bar, hint, status
 from ..numerals import number
-from ..panels import css
 from . import views
 from .controls import FAULTS, RATES, REPLICAS, ROWS, SHOWS, Controls, choose
 from .ring import stages
@@ -25,7 +23,7 @@ RATE = {SCALING: 10**-1.7}
 SLICE = 0.012  # seconds of training in which the kernel listens to nothing else
 PICTURE = 0.15  # seconds between two pictures: Jupyter drops what comes too thick
 TRY = (
-    "<b>What to try.</b> Press Next until the update. Then break it: forget to "
+    "Press Next until the update. Then break it: forget to "
     "average. Before you look at the training: will the replicas drift apart? With "
     "different seeds? With a stale one? Take local batch statistics, then mend them. "
     "Under linear scaling: 8 replicas, warm-up off and on, rates 0.01 to 0.05."
@@ -98,14 +96,10 @@ class ReplicaLab(Lab):
             [self.replicas, self.rows, self.lr, self.fault, self.warmup],
             [self.stage, b["Back"], b["Next"], b["Run"], b["Stop"], self.progress],
         )
-        boxes = [ipywidgets.Box(bar) for bar in bars]
-        for box in boxes:
-            box.add_class("bpl-controls")
-        looks = css() + STATIC.joinpath("replica.css").read_text("utf-8")
+        looks = STATIC.joinpath("replica.css").read_text("utf-8")
         style = ipywidgets.HTML(f"<style>{looks}</style>", layout={"display": "none"})
-        hint = ipywidgets.HTML(f'<div class="bpl-graph bpl-try">{TRY}</div>')
-        super().__init__(style, Keys(), *boxes, self._text, self._picture, hint)
-        self._quiet = False
+        rows = [bar(*controls) for controls in bars]
+        super().__init__(style, *rows, self._text, self._picture, hint(TRY))
         self._restart()
         self.shown.observe(self._turn, "value")
         for control in (self.replicas, self.rows, self.lr, self.fault, self.warmup):
@@ -156,20 +150,18 @@ class ReplicaLab(Lab):
         return f"{head}{f', {fault}' if shown == TRAINING else ''}, {taken} steps"
 
     def _restart(self, _: Any = None) -> None:
-        self._quiet = True
-        begun = self._begun
-        self.shown.value, self.stage.value = self._shown, 1
-        for name in ("replicas", "rows", "fault", "lr", "warmup"):
-            getattr(self, name).value = getattr(begun, name)
-        self._quiet = False
+        with self.quietly():
+            begun = self._begun
+            self.shown.value, self.stage.value = self._shown, 1
+            for name in ("replicas", "rows", "fault", "lr", "warmup"):
+                getattr(self, name).value = getattr(begun, name)
         self._update()
 
     def _turn(self, _: Any = None) -> None:
         """Show something else; it brings the learning rate that shows most."""
-        if not self._quiet:
-            self._quiet = True
-            self.lr.value = RATE.get(self.shown.value, FAST)
-            self._quiet = False
+        if not self.quiet:
+            with self.quietly():
+                self.lr.value = RATE.get(self.shown.value, FAST)
             self._update()
 
     def _move(self, by: int) -> None:
@@ -177,7 +169,7 @@ class ReplicaLab(Lab):
 
     def _update(self, _: Any = None) -> None:
         """Compute what the controls ask for; a training begins, and goes on alone."""
-        if self._quiet:
+        if self.quiet:
             return
         self.stop()
         with self.reported():
@@ -185,9 +177,8 @@ class ReplicaLab(Lab):
             self.run = None
             if shown == STEP:
                 self.step = compute(controls)
-                self._quiet = True
-                self.stage.max = len(stages(self.step))
-                self._quiet = False
+                with self.quietly():
+                    self.stage.max = len(stages(self.step))
             elif shown != NORM:
                 self.run = (Replicas if shown == TRAINING else Race)(controls)
                 self._advance()
@@ -246,13 +237,10 @@ class ReplicaLab(Lab):
         b["Next"].disabled = self.stage.value == self.stage.max
 
     def _draw(self, _: Any = None) -> None:
-        if self._quiet:
+        if self.quiet:
             return
         with self.reported():
-            said = views.said(*self._state())
-            self._text.value = (
-                f'<div class="bpl-graph bpl-says-so" role="status">{said}</div>'
-            )
+            self._text.value = status(views.said(*self._state()))
             self._picture.value = views.drawn(*self._state())
             if self.run is not None:
                 self.progress.max = self.run.whole
