@@ -19,7 +19,10 @@ SECONDS = 20
 LEFT_ALONE = re.compile("engine|cluster|train|run all|race", re.I)  # long work
 IDLE = """async () => {
   const { kernel } = jupyterapp.shell.currentWidget.sessionContext.session;
-  await new Promise((done) => setTimeout(done, 30));
+  const pause = () => new Promise((done) => setTimeout(done, 30));
+  await pause();
+  await kernel.requestKernelInfo(); // answered after all that the page has asked
+  await pause();
   return kernel.status === 'idle';
 }"""
 WATCH = """([lab, slider]) => {
