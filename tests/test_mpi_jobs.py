@@ -57,6 +57,17 @@ if comm.rank == 1:
     raise ValueError("boom")
 comm.barrier()
 """
+LEAVES = """
+import sys, time
+import backproplab as bp
+comm = bp.parallel.MPIGroup()
+comm.barrier()
+if comm.rank == 1:
+    print(time.monotonic(), flush=True)
+    LEAVE
+else:
+    comm.all_reduce(1.0)
+"""
 KILLED = """
 import os, signal, time
 import backproplab as bp
@@ -77,6 +88,29 @@ def test_a_rank_that_raises_ends_the_job_with_its_rank_and_traceback():
     assert "rank 1 of 4 raised ValueError, so the job ends:\nTraceback" in complaints
     assert "ValueError: boom" in complaints
     assert time.monotonic() - float(said.split()[0]) < PROMISED
+
+
+@pytest.mark.parametrize("leave", ["sys.exit(4)", "sys.exit()", "pass"])
+def test_a_rank_that_leaves_the_others_waiting_ends_the_job(leave):
+    run = job(3, "-c", LEAVES.replace("LEAVE", leave))
+    said, complaints = run.communicate(timeout=ENOUGH)
+
+    assert run.returncode
+    assert "MPIGroup: rank 1 has left the job, and this rank still waits" in complaints
+    assert time.monotonic() - float(said.split()[0]) < PROMISED
+
+
+def test_ranks_that_end_apart_end_well():
+    code = (
+        "import time, backproplab as bp; comm = bp.parallel.MPIGroup();"
+        "print(comm.all_reduce(1.0, 'sum')); time.sleep(4 * comm.rank)"
+    )
+
+    run = job(2, "-c", code)
+    said, complaints = run.communicate(timeout=ENOUGH)
+
+    assert (0, "") == (run.returncode, complaints)
+    assert ["2.0", "2.0"] == said.split()
 
 
 def test_a_killed_rank_ends_the_job_with_an_error():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 import time
@@ -28,6 +29,10 @@ from .group import (
 INSTALL = 'pip install "backproplab[parallel]"'
 # Where launchers say how many ranks they started: MPICH and others, Open MPI, srun.
 _LAUNCHED = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+
+_LEAVING = 31_999  # the tag of a rank's last message: it leaves the job
+_PATIENCE = 3.0  # seconds of waiting after which a rank asks who has left
+_GOODBYE = 1.0  # seconds in which a leaving rank hears of the others that leave
 
 
 class MissingError(BackpropError, ImportError):
@@ -83,6 +88,7 @@ class MPIGroup(Group):
             require_one_mpi(self.size, mpi.Get_library_version())
         if self.size > 1:
             abort_on_error()
+            _tell_when_leaving()
 
     def all_reduce(self, a: Any, op: Op = "mean") -> np.ndarray:
         """See ``Group.all_reduce``."""
@@ -160,12 +166,50 @@ class MPIGroup(Group):
 
 
 def _wait(request: Any) -> None:
-    """Wait as MPI does, spinning; after a while sleep, and leave the core to others."""
+    """Wait as MPI does, spinning; after a while sleep, and leave the core to others.
+
+    Raises:
+        CollectiveError: if a rank has left the job, so that the wait would never end.
+    """
     begun = time.perf_counter()
     while not request.Test():
         waited = time.perf_counter() - begun
         if waited > 2e-4:
             time.sleep(min(waited / 4, 1e-3) if waited > 1e-2 else 5e-5)
+        if waited > _PATIENCE and (gone := _left()):
+            raise CollectiveError(
+                f"MPIGroup: rank {gone[0]} has left the job, and this rank still waits "
+                f"for it after {waited:.0f} s; all ranks must make the same calls.",
+                help="look for a `sys.exit()` or `return` that one rank alone reaches.",
+            )
+
+
+def _left() -> list[int]:
+    """Ranks that said that they leave."""
+    mpi = require_mpi()
+    status = mpi.Status()
+    found = mpi.COMM_WORLD.Iprobe(mpi.ANY_SOURCE, _LEAVING, status)
+    return [status.Get_source()] if found else []
+
+
+@lru_cache(maxsize=1)
+def _tell_when_leaving() -> None:
+    """Tell the other ranks when this one's program is over, before MPI ends."""
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    mpi = require_mpi()
+    world = mpi.COMM_WORLD
+    others = set(range(world.Get_size())) - {world.Get_rank()}
+    said = [world.Isend([b"", mpi.BYTE], k, _LEAVING) for k in others]
+    end = time.perf_counter() + _GOODBYE
+    while others and time.perf_counter() < end:  # hear those who leave as well
+        for k in [k for k in others if world.Iprobe(k, _LEAVING)]:
+            world.Recv([bytearray(), mpi.BYTE], k, _LEAVING)
+            others.discard(k)
+        time.sleep(1e-3)
+    mpi.Request.Testall(said)
 
 
 @lru_cache(maxsize=1)
