@@ -9,7 +9,10 @@ export OPENBLAS_NUM_THREADS ?= 1
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 NBVAL := --nbval-lax --nbval-current-env --nbval-cell-timeout=120
-SUITE := --ignore=tests/bench/test_speed.py $(NBVAL) tests backproplab $(wildcard notebooks/*.ipynb)
+# Side by side, a file at a time: a notebook's cells stay in their order.
+ASIDE := -n auto --maxprocesses=4 --dist=loadfile --benchmark-disable
+SUITE := $(ASIDE) --ignore=tests/bench/test_speed.py $(NBVAL) tests backproplab \
+  $(wildcard notebooks/*.ipynb)
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test test-all bench fuzz lint format constraints clean
@@ -31,7 +34,8 @@ test-all: .venv/.all ## the same with browser, MPI and oracles; nothing may be s
 	  || $(BIN)/python -m playwright install chromium
 	for n in 2 4; do MPIEXEC_TIMEOUT=300 $(BIN)/mpiexec -n $$n \
 	  $(PYTEST) -p no:cacheprovider --everything -m mpi tests/mpi || exit 1; done
-	$(PYTEST) --everything -m "not mpi" $(SUITE)
+	$(PYTEST) --everything tests/browser
+	$(PYTEST) --everything -m "not mpi and not browser" $(SUITE)
 
 bench: .venv/.all ## speed and memory beside hand-written NumPy, PyTorch, JAX, ...
 	$(PYTEST) -s tests/bench
@@ -61,8 +65,10 @@ clean: ## remove .venv, caches and artefacts
 .venv/.lab: EXTRAS := lab
 .venv/.test: EXTRAS := lab,test
 .venv/.all: EXTRAS := lab,test,parallel,oracle,binder
-.venv/.lab .venv/.test .venv/.all: pyproject.toml constraints.txt
+.venv/.lab .venv/.test .venv/.all: pyproject.toml constraints.txt binder/overrides.json
 	@echo "Setting up .venv with [$(EXTRAS)]; this takes a minute or more, once."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[$(EXTRAS)]'
+	@mkdir -p .venv/share/jupyter/lab/settings
+	@cp binder/overrides.json .venv/share/jupyter/lab/settings
 	@touch $@

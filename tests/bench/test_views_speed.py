@@ -83,7 +83,7 @@ def test_the_playground_paints_25_frames_a_second(tmp_path: Path, report: Report
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
     )
     nbformat.write(notebook, written / "playground.ipynb")
-    with lab(written, workplace) as server:
+    with lab(workplace) as jupyter, jupyter.showing(written) as server:
         page = server.open("playground.ipynb", width=1280, height=1300)
         page.run_all()
         output = page.output(0)

@@ -1,6 +1,7 @@
-"""A JupyterLab for the tests of a file, on notebooks that the file writes."""
+"""A JupyterLab for the tests of this folder, on notebooks that each file writes."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,25 +15,29 @@ import nbformat
 from lab import LATENCIES, Server, lab
 
 
+@pytest.fixture(scope="package")
+def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One JupyterLab and one browser for all files of this folder."""
+    with lab(tmp_path_factory.mktemp("lab")) as server:
+        yield server
+
+
 @pytest.fixture(scope="module")
-def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """Start JupyterLab on notebooks given as ``{name: [cell, ...]}`` or as a folder."""
-    running = []
+def serve(
+    jupyter: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Server]]:
+    """Show notebooks given as ``{name: [cell, ...]}`` or as a folder."""
+    with ExitStack() as shown:
 
-    def start(notebooks: dict[str, list[str]] | Path) -> Server:
-        place = tmp_path_factory.mktemp("lab")
-        folder = notebooks if isinstance(notebooks, Path) else place / "written"
-        if not isinstance(notebooks, Path):
-            folder.mkdir()
-            for name, cells in notebooks.items():
-                nbformat.write(_notebook(cells), folder / name)
-        context = lab(folder, place)
-        running.append(context)
-        return context.__enter__()
+        def show(notebooks: dict[str, list[str]] | Path) -> Server:
+            folder = notebooks
+            if not isinstance(folder, Path):
+                folder = tmp_path_factory.mktemp("written")
+                for name, cells in notebooks.items():
+                    nbformat.write(_notebook(cells), folder / name)
+            return shown.enter_context(jupyter.showing(folder))
 
-    yield start
-    for context in running:
-        context.__exit__(None, None, None)
+        yield show
 
 
 def _notebook(cells: list[str]) -> nbformat.NotebookNode:

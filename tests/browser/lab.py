@@ -1,8 +1,9 @@
 """A real JupyterLab in a real Chromium: open a notebook, run it, look, hear what broke.
 
-``with lab(folder, workplace) as server`` starts JupyterLab on a copy of a folder of
-notebooks, with its own settings, and ends it by its process group. Nothing but that
-server is reached: a request to any other host is refused and counts as an error.
+``with lab(workplace) as server`` starts JupyterLab with its own settings and ends it by
+its process group; ``with server.showing(folder)`` gives it a copy of a folder of
+notebooks. Nothing but that server is reached: a request to any other host is refused
+and counts as an error.
 """
 
 import json
@@ -19,9 +20,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
-from playwright.sync_api import BrowserContext, Route, sync_playwright
+from playwright.sync_api import Browser, Route, sync_playwright
 from playwright.sync_api import Page as Tab
 
 ROOT = Path(__file__).parents[2]
@@ -66,14 +67,19 @@ def in_time(what: str, measure: Callable[[], list[float]], most: float = 100) ->
         AssertionError: if no median is within ``most``.
     """
     rounds: list[list[int]] = []
-    ARTEFACTS.mkdir(exist_ok=True)
     while len(rounds) < 3:
         rounds.append([round(t) for t in measure()])
         if median(rounds[-1]) <= most:
             break
-    with LATENCIES.open("a") as file:
-        file.write(f"{what}: {median(rounds[-1]):.0f} ms\n")
+    note(f"{what}: {median(rounds[-1]):.0f} ms")
     assert median(rounds[-1]) <= most, rounds
+
+
+def note(line: str) -> None:
+    """Keep a line that the run prints at its end."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    with LATENCIES.open("a") as file:
+        file.write(f"{line}\n")
 
 
 class Page:
@@ -206,10 +212,18 @@ class Page:
 class Server:
     """A running JupyterLab and a browser to look at it."""
 
-    def __init__(self, address: str, token: str, context: BrowserContext) -> None:
-        self.address, self.token, self.context = address, token, context
+    def __init__(
+        self, address: str, token: str, browser: Browser, workplace: Path
+    ) -> None:
+        self.browser = browser
+        self.context = browser.new_context(
+            color_scheme="light", reduced_motion="reduce"
+        )
+        self.context.route("**/*", self._local_only)
         self.refused: list[str] = []
-        context.route("**/*", self._local_only)
+        self._address, self._token = address, token
+        self._workplace = workplace
+        self._folder = ""
 
     def _local_only(self, route: Route) -> None:
         parts = urlsplit(route.request.url)
@@ -219,29 +233,54 @@ class Server:
             self.refused.append(route.request.url)
             route.abort()
 
+    @contextmanager
+    def showing(self, notebooks: Path) -> Iterator["Server"]:
+        """Show a copy of a folder; then close its tabs, end its kernels and be light.
+
+        Args:
+            notebooks: folder to copy.
+        """
+        shown = self._workplace / "notebooks"
+        self._folder = f"{len(list(shown.iterdir()))}/"
+        copy = shown / self._folder
+        shutil.copytree(notebooks, copy, ignore=shutil.ignore_patterns(".*"))
+        self.refused.clear()
+        try:
+            yield self
+        finally:
+            for tab in self.context.pages:
+                tab.close()
+            for session in json.loads(self._ask("GET", "sessions")):
+                self._ask("DELETE", f"sessions/{session['id']}")
+            chosen = _settings(self._workplace, "apputils-extension/themes")
+            chosen.unlink(missing_ok=True)
+
+    def _ask(self, method: str, what: str) -> bytes:
+        headers = {"Authorization": f"token {self._token}"}
+        url = f"{self._address}/api/{what}"
+        with urlopen(Request(url, method=method, headers=headers), timeout=30) as said:
+            return bytes(said.read())
+
     def open(self, notebook: str, width: int = 1280, height: int = 900) -> Page:
         """Open a notebook alone in the window and wait for its kernel."""
         tab = self.context.new_page()
         tab.set_viewport_size({"width": width, "height": height})
-        url = f"{self.address}/doc/tree/{notebook}?token={self.token}&reset"
-        return Page(tab, url, self.refused)
+        place = f"{self._address}/doc/tree/{self._folder}{notebook}"
+        return Page(tab, f"{place}?token={self._token}&reset", self.refused)
 
 
 @contextmanager
-def lab(notebooks: Path, workplace: Path) -> Iterator[Server]:
-    """Serve a copy of a folder of notebooks and open a browser on it.
+def lab(workplace: Path) -> Iterator[Server]:
+    """Start JupyterLab and a browser.
 
     Args:
-        notebooks: folder to copy.
-        workplace: an empty folder for the copy, settings and log.
+        workplace: an empty folder for notebooks, settings and log.
     """
-    copy = workplace / "notebooks"
-    shutil.copytree(notebooks, copy, ignore=shutil.ignore_patterns(".*"))
-    with _serving(copy, workplace) as (address, token), sync_playwright() as playwright:
+    (workplace / "notebooks").mkdir()
+    with _serving(workplace) as (address, token), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        context = browser.new_context(color_scheme="light", reduced_motion="reduce")
         try:
-            yield Server(address, token, context)
+            yield Server(address, token, browser, workplace)
         finally:
             browser.close()
 
@@ -251,10 +290,15 @@ def chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
+def _settings(workplace: Path, name: str) -> Path:
+    return workplace / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+
+
 @contextmanager
-def _serving(notebooks: Path, workplace: Path) -> Iterator[tuple[str, str]]:
+def _serving(workplace: Path) -> Iterator[tuple[str, str]]:
+    notebooks = workplace / "notebooks"
     for name, values in SETTINGS.items():
-        path = workplace / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path = _settings(workplace, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values), "utf-8")
     token, port = os.urandom(16).hex(), _free_port()

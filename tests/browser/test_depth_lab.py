@@ -1,6 +1,5 @@
-from statistics import median
-
 import pytest
+from lab import in_time
 
 pytestmark = pytest.mark.browser
 
@@ -53,7 +52,7 @@ def test_the_gradient_hides_until_a_prediction_is_placed_by_keyboard(page, lab):
     page.tab.keyboard.press("Enter")
 
     lab.get_by_role("status").get_by_text("× 0.5", exact=True).wait_for()
-    assert 0 == lab.get_by_text("waits for your prediction").count()
+    lab.get_by_text("waits for your prediction").first.wait_for(state="detached")
 
 
 @pytest.mark.parametrize(
@@ -90,13 +89,13 @@ def test_a_slider_reaches_the_picture_in_100_ms(page, cell, name):
     output.get_by_role("status").get_by_text("You said").wait_for()
     page.tab.evaluate("(lab) => { window.lab = lab; }", output.element_handle())
 
-    times = [
-        page.latency(press(name, key), PICTURE, times=1)[0]
-        for key in ("ArrowLeft", "ArrowRight") * 6
-    ]
+    def measure():
+        return [
+            page.latency(press(name, key), PICTURE, times=1)[0]
+            for key in ("ArrowLeft", "ArrowRight") * 6
+        ]
 
-    print(f"DepthLab, cell {cell}, {name}: median {median(times):.1f} ms")
-    assert median(times) < 100, times
+    in_time(f"DepthLab, depth {30 if cell == 1 else 100}, {name}", measure)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -6,8 +6,7 @@ import sys
 
 import nbformat
 import pytest
-from lab import FLAGS, ROOT, chromium
-from playwright.sync_api import sync_playwright
+from lab import ARTEFACTS, ROOT
 
 pytestmark = pytest.mark.browser
 
@@ -38,7 +37,7 @@ def notebook(tmp_path_factory):
 
 @pytest.mark.parametrize("stored", ["True", "False"])
 def test_every_lab_leaves_its_picture_once_on_a_page_without_a_network(
-    notebook, stored
+    jupyter, notebook, stored
 ):
     page = notebook.with_name(f"stored_{stored}.html")
     subprocess.run(
@@ -53,7 +52,7 @@ def test_every_lab_leaves_its_picture_once_on_a_page_without_a_network(
         capture_output=True,
     )  # fmt: skip
 
-    seen = _seen(page)
+    seen = seen_on(page, jupyter.browser)
 
     assert len(seen) == len(LABS)
     for found, (code, what) in zip(seen, LABS.items(), strict=True):
@@ -73,24 +72,21 @@ def test_beside_a_live_lab_the_still_picture_is_hidden(serve):
     page.close()
 
 
-def _seen(page):
+def seen_on(page, browser):
     """How many of each kind of picture can be seen in the output of each cell."""
     count = """() => [...document.querySelectorAll('.jp-CodeCell')].slice(1).map(
       (cell) => Object.fromEntries(['svg, img', '.bpl-card', '.bpl-formula'].map(
         (kind) => [kind, [...cell.querySelectorAll(`.jp-OutputArea ${kind}`)].filter(
           (e) => e.getBoundingClientRect().height > 20
             && !e.parentElement.closest('svg')).length])))"""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        tab = browser.new_page(viewport={"width": 1100, "height": 9000})
-        local = "file:"
-        tab.route(
-            "**/*",
-            lambda r: r.continue_() if r.request.url.startswith(local) else r.abort(),
-        )
-        tab.goto(page.as_uri())
-        found = tab.evaluate(count)
-        (ROOT / "artefacts").mkdir(exist_ok=True)
-        tab.screenshot(path=ROOT / "artefacts" / f"offline_{page.stem}.png")
-        browser.close()
+    tab = browser.new_page(viewport={"width": 1100, "height": 9000})
+    tab.route(
+        "**/*",
+        lambda r: r.continue_() if r.request.url.startswith("file:") else r.abort(),
+    )
+    tab.goto(page.as_uri())
+    found = tab.evaluate(count)
+    ARTEFACTS.mkdir(exist_ok=True)
+    tab.screenshot(path=ARTEFACTS / f"offline_{page.stem}.png")
+    tab.close()
     return found

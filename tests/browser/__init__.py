@@ -1,0 +1,1 @@
+"""Labs and notebooks in a real browser; one JupyterLab serves the package."""
