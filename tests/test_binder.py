@@ -1,5 +1,6 @@
 """The Binder image: planned by repo2docker, which needs no Docker for a plan."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -35,3 +36,21 @@ def test_binder_pins_what_the_tests_have_seen():
 
     assert ["-c ../constraints.txt", "."] == lines
     assert (ROOT / "binder" / "../constraints.txt").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Binder runs Linux")
+def test_jupyterlab_asks_nothing_on_top_of_the_first_notebook(tmp_path):
+    environment = tmp_path / "python"
+    command = [sys.executable, "-m", "venv", "--without-pip", str(environment)]
+    subprocess.run(command, check=True)
+
+    subprocess.run(
+        [ROOT / "binder" / "postBuild"],
+        cwd=ROOT,
+        env={"PATH": f"{environment / 'bin'}:/usr/bin:/bin"},
+        check=True,
+    )
+
+    written = environment / "share" / "jupyter" / "lab" / "settings" / "overrides.json"
+    said = json.loads(written.read_text())
+    assert "false" == said["@jupyterlab/apputils-extension:notification"]["fetchNews"]
