@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import time
@@ -134,7 +135,8 @@ def test_what_cannot_be_read_is_listed_and_stops_nothing(room, capsys):
     assert "1 learner, 3 answers." in said
     assert "Not read: 5 files" in said
     assert said.count("is broken, not ours, or from a newer version.") == 2
-    assert f"{room / 'empty'}: has no file called progress*.json" in said
+    why = "has no progress.json, nor an exported block saved as .txt"
+    assert f"{room / 'empty'}: {why}" in said
     assert f"{room / 'missing.json'}: No such file or directory" in said
     assert 1 == main(["report", str(room / "missing.json")])
 
@@ -157,6 +159,172 @@ def test_a_table_that_cannot_be_written_is_said(room, capsys):
 
     assert 1 == code
     assert "cannot be written: No such file or directory" in capsys.readouterr().err
+
+
+def test_a_folder_may_hold_blocks_and_files_called_as_their_learners(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("BACKPROPLAB_DIR", str(tmp_path / "kept"))
+    bp.exercises.get("chain.tanh").check("dy")
+    block, kept = bp.exercises.export_progress(), tmp_path / "kept" / "progress.json"
+    folder = tmp_path / "collected"
+    folder.mkdir()
+    (folder / "ada.txt").write_text(f"Here it is.\n\n{block}\nAda", "utf-8")
+    (folder / "bob.json").write_text(kept.read_text("utf-8"), "utf-8")
+    (folder / "notes.txt").write_text("for myself", "utf-8")
+    (folder / "package.json").write_text("{}", "utf-8")
+
+    report = class_report([folder])
+
+    assert ("ada", "bob") == report.learners
+    assert () == report.unread
+    assert ["local-factor-missing"] * 2 == [a.label for a in report.attempts]
+
+
+def test_a_file_that_an_editor_saved_anew_is_read(tmp_path):
+    text = hand_in(tmp_path / "from", "x", [("bn.dx", "sign")]).read_text("utf-8")
+    for encoding in ("utf-8-sig", "utf-16"):
+        (tmp_path / f"{encoding}.json").write_text(text, encoding)
+
+    report = class_report([tmp_path / "utf-8-sig.json", tmp_path / "utf-16.json"])
+
+    assert ["sign", "sign"] == [a.label for a in report.attempts]
+
+
+def test_who_handed_in_an_assignment_without_an_answer_has_a_row_too(tmp_path):
+    hand_in(tmp_path / "autograded", "ada/week1", [("bn.dx", "sign")])
+    (tmp_path / "autograded" / "cleo" / "week1").mkdir(parents=True)
+
+    assert ("ada", "cleo") == class_report([tmp_path / "autograded"]).learners
+    assert ("ada", "cleo") == class_report([tmp_path]).learners
+
+
+def test_the_problem_that_fewest_have_solved_comes_first(room):
+    problems = [row["problem"] for row in class_report([room]).by_problem()]
+
+    assert ["loss.mse", "mlp.steps", "bn.dx"] == problems
+
+
+def test_the_headline_names_a_link_where_there_is_one(tmp_path):
+    hand_in(tmp_path, "ada", [("bn.dx", "unexplained"), ("bn.dx", "sign")])
+    hand_in(tmp_path, "bob", [("bn.dx", "unexplained")])
+
+    report = class_report([tmp_path])
+
+    assert "unexplained" == report.by_mistake()[0]["mistake"]
+    assert "The commonest broken link: sign, 1 of 2" in report.says
+
+
+def test_a_class_without_an_answer_is_not_praised(tmp_path):
+    hand_in(tmp_path / "class", "ada", [])
+    hand_in(tmp_path / "good", "ada", [("bn.dx", "correct")])
+
+    assert "1 learner, 0 answers." == class_report([tmp_path / "class"]).says
+    assert "1 learner, 1 answer. No mistakes." == class_report([tmp_path / "good"]).says
+
+
+def test_learners_of_one_name_are_taken_together_and_that_is_said(tmp_path):
+    for section in ("a", "b"):
+        hand_in(tmp_path / section, "ada", [("bn.dx", f"label-{section}")])
+        hand_in(tmp_path / section, f"only-{section}", [])
+
+    report = class_report([tmp_path])
+
+    assert (("ada", 2),) == report.joined
+    assert 2 == len(report.attempts)
+    said = "\nTaken together, since called the same: ada (2 files)."
+    assert str(report).endswith(said)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_an_empty_file_and_one_that_never_ends_are_said(tmp_path):
+    (tmp_path / "progress.empty.json").touch()
+    os.mkfifo(tmp_path / "progress.pipe.json")
+
+    report = class_report([tmp_path])
+
+    assert [
+        (str(tmp_path / "progress.empty.json"), "is empty."),
+        (str(tmp_path / "progress.pipe.json"), "is no file."),
+    ] == list(report.unread)
+
+
+def test_a_folder_that_cannot_be_looked_into_is_said(tmp_path, monkeypatch):
+    room = tmp_path / "submitted"
+    for who in ("ada", "bob"):
+        hand_in(room, f"{who}/week1", [("bn.dx", "sign")])
+
+    def closed(real):
+        def look(path):
+            if "bob" in str(path):
+                raise PermissionError(13, "Permission denied", str(path))
+            return real(path)
+
+        return look
+
+    for name in ("scandir", "listdir"):
+        monkeypatch.setattr(os, name, closed(getattr(os, name)))
+
+    report = class_report([room])
+
+    assert ("ada",) == report.learners
+    assert ((str(room / "bob"), "Permission denied"),) == report.unread
+
+
+def test_no_text_of_a_file_breaks_a_line_or_moves_the_cursor(tmp_path):
+    hand_in(tmp_path, "ada", [("bn.\ndx", "si\x1b[31mgn"), ("bn.dx", "9" * 300)])
+
+    said = str(class_report([tmp_path]))
+
+    assert r"bn.\ndx" in said
+    assert r"si\x1b[31mgn" in said
+    assert "9" * 59 + "…" in said
+    assert "\x1b" not in said
+    assert max(map(len, said.splitlines())) < 160
+
+
+def test_a_spreadsheet_is_told_of_letters_beyond_ascii(room, tmp_path):
+    plain, other = tmp_path / "plain.csv", tmp_path / "other.csv"
+
+    class_report([room]).write_csv(plain)
+    hand_in(room, "Łukasz", [("bn.dx", "sign")])
+    class_report([room]).write_csv(other)
+
+    assert plain.read_bytes().startswith(b"learner,")
+    assert other.read_bytes().startswith(b"\xef\xbb\xbflearner,")
+    assert "\nŁukasz,bn.dx," in other.read_text("utf-8-sig")
+
+
+def reported(folder, **keywords):
+    return subprocess.Popen(
+        [sys.executable, "-m", "backproplab.exercises", "report", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **keywords,
+    )
+
+
+def test_a_terminal_that_knows_few_letters_gets_their_codes(tmp_path):
+    hand_in(tmp_path, "Łukasz", [("bn.dx", "sign")])
+
+    process = reported(tmp_path, env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    out, err = process.communicate()
+
+    assert b"" == err
+    assert rb"\u0141ukasz" in out
+
+
+def test_who_reads_only_the_first_line_hears_of_no_error(tmp_path):
+    for k in range(2000):
+        hand_in(tmp_path, f"learner{k}", [])
+
+    process = reported(tmp_path)
+    process.stdout.close()
+    error = process.stderr.read()
+    process.stderr.close()
+
+    assert 0 == process.wait()
+    assert b"" == error
 
 
 def test_two_hundred_learners_of_forty_answers_take_under_two_seconds(tmp_path):

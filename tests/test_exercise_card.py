@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import ipywidgets
@@ -42,6 +43,28 @@ def test_a_card_takes_an_id_a_problem_or_an_exercise():
     )
     with pytest.raises(bp.errors.NameLookupError, match=r"did you mean chain\.tanh"):
         ExerciseCard("chain.tan")
+
+
+def test_a_card_of_a_problem_without_hints_says_so(folder):
+    problem = dataclasses.replace(bp.exercises.get("chain.tanh").problem, hints=())
+    card = ExerciseCard(problem)
+
+    card.hint()
+
+    assert "There is no hint for this one." in shown(card)
+
+
+@pytest.mark.parametrize("typed", ['"dy"', "[1]", '{"x": 3}', "{}", "null"])
+def test_a_strange_answer_in_the_progress_file_breaks_no_card(folder, typed):
+    bp.exercises.get("chain.tanh").check("dy")
+    path = folder / "progress.json"
+    text = path.read_text("utf-8")
+    found = re.sub(r'"typed": \{.*?\}', f'"typed": {typed}', text, flags=re.DOTALL)
+    path.write_text(found, "utf-8")
+
+    card = ExerciseCard("chain.tanh")
+
+    assert card.fields["x"].value in ("", "3")
 
 
 def test_what_was_understood_appears_while_one_types():

@@ -235,6 +235,21 @@ def test_an_unknown_id_names_the_near_ones():
     assert str(caught.value).startswith(message)
 
 
+def test_tasks_are_listed_where_they_are_wanted_and_shown_beside_the_problems():
+    tasks = ("engine.forward", "engine.order", "engine.backward", "engine.tape")
+
+    assert (*bp.exercises.names(), *tasks) == bp.exercises.names(tasks=True)
+    shown = [row["problem"] for row in bp.exercises.progress()]
+    assert list(bp.exercises.names(tasks=True)) == shown
+    assert list(tasks) == [bp.exercises.get(task).id for task in tasks]
+
+
+def test_a_problem_without_hints_says_so():
+    q = bp.exercises.Exercise(cube(hints=()))
+
+    assert "There is no hint for this one." == q.hint() == q.hint(2)
+
+
 def test_the_ladder_of_hints_has_three_rungs():
     q = bp.exercises.get("chain.tanh")
 
@@ -292,6 +307,282 @@ def test_validate_names_what_is_wrong(changes, check, seen):
     assert not found.ok
     assert "✗" == found[check]["holds"]
     assert found[check]["seen"].startswith(seen)
+
+
+def moved(x):
+    x = x.detach()
+    return x * x
+
+
+DRAW = 'write `inputs=lambda rng: {"x": rng.normal(size=3)}`.'
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"id": ""},
+            "id is ''; a text is required.\n  help: write `id=\"course.swish\"`.",
+        ),
+        ({"prompt": None}, "prompt is None; a text is required."),
+        ({"answer_code": 3}, "answer_code is 3; a text is required."),
+        (
+            {"asks": ()},
+            "asks is (); one name or more, each once, is required.\n"
+            '  help: write `asks=("x",)`.',
+        ),
+        (
+            {"asks": ("x", "x")},
+            "asks is ('x', 'x'); one name or more, each once, is required.\n"
+            '  help: write `asks=("x",)`.',
+        ),
+        (
+            {"hints": None},
+            "hints is None; a tuple of texts is required.\n"
+            '  help: write `hints=("x",)`.',
+        ),
+        (
+            {"inputs": {"x": 3.0}},
+            f"inputs is a dict; a function of rng is required.\n  help: {DRAW}",
+        ),
+        (
+            {"inputs": lambda: {"x": 3.0}},
+            "inputs does not take one argument, the generator that draws.\n"
+            f"  help: {DRAW}",
+        ),
+        (
+            {"forward": "x * x"},
+            "forward is a str; a function is required.\n"
+            "  help: write `def forward(x): ...`, and `forward=forward`.",
+        ),
+    ],
+)
+def test_a_field_that_is_not_of_its_kind_is_named(changes, message):
+    with pytest.raises(bp.errors.RangeError) as caught:
+        cube(**changes)
+
+    owner = "Problem" if "id" in changes else "Problem demo.cube"
+    assert f"{owner}: {message}" == str(caught.value)
+
+
+def test_a_slip_is_made_of_texts():
+    with pytest.raises(bp.errors.RangeError) as caught:
+        Slip("sign", None)
+
+    assert "Slip: code is None; a text is required." == str(caught.value)
+
+
+def test_lists_are_taken_for_tuples():
+    hints = ["At the product.", "The power rule.", "`dx = dy * ...`"]
+
+    problem = cube(asks=["x"], hints=hints, slips=list(cube().slips))
+
+    assert (("x",), tuple(hints), cube().slips) == (
+        problem.asks,
+        problem.hints,
+        problem.slips,
+    )
+    assert "✓" == bp.exercises.validate(problem, seeds=3)[0]["holds"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"inputs": lambda rng: rng.normal(size=3)},
+            "inputs returned an ndarray; a dict of arrays by name is required.\n"
+            f"  help: {DRAW}",
+        ),
+        (
+            {"inputs": lambda rng: {"z": rng.normal(size=3)}},
+            "inputs draws z, forward takes x; the names must be the same.",
+        ),
+        (
+            {"inputs": lambda rng: {"x": "abc"}},
+            "inputs draws x as <U3; floats, integers or booleans are required.",
+        ),
+        (
+            {"inputs": lambda rng: {"x": [[1.0], [2.0, 3.0]]}},
+            "inputs draws x as a ragged or mixed list; "
+            "floats, integers or booleans are required.",
+        ),
+        (
+            {"inputs": lambda rng: {"x": bp.tensor([1.0])}},
+            "inputs draws x as a tensor; an array is required.\n"
+            "  help: floats become tensors that want a gradient.",
+        ),
+        (
+            {"inputs": lambda rng: {"x": rng.integers(5, size=3)}},
+            "forward returned an ndarray; one tensor is required.\n"
+            "  help: draw an input of floats: only those become tensors.",
+        ),
+        (
+            {"forward": lambda x: None},
+            "forward returned None; one tensor is required.\n"
+            "  help: end it in `return y`.",
+        ),
+        (
+            {"forward": lambda x: (x, x)},
+            "forward returned a tuple; one tensor is required.\n"
+            "  help: return the last value alone, and ask for the others by name.",
+        ),
+        (
+            {"forward": lambda x: 3.0},
+            "forward returned a float; one tensor is required.\n"
+            "  help: compute it from the inputs, which are tensors.",
+        ),
+        (
+            {"forward": lambda x: x, "quantity": "value"},
+            'forward returned an ndarray; with quantity="value" a dict of values by '
+            'name is required.\n  help: end it in `return {"y": y}`.',
+        ),
+    ],
+)
+def test_what_the_functions_of_a_problem_return_is_looked_at(changes, message):
+    problem = cube(
+        **{"forward": lambda x: (x * 1).named("y") if hasattr(x, "named") else x}
+        | changes
+    )
+
+    with pytest.raises(bp.errors.RangeError) as caught:
+        problem.instance()
+
+    assert f"Problem demo.cube: {message}" == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "seen"),
+    [
+        ({"forward": moved}, 0, "backward() was called on the output of multiply "),
+        ({"asks": ("dx",)}, 0, "the run has no value named 'dx'; it has x, "),
+        (
+            {"inputs": lambda rng: {"x": np.array([1.0, 2.0])}},
+            0,
+            "inputs draws the same numbers for every seed; take them from rng",
+        ),
+        (
+            {"inputs": lambda rng: {"x": np.random.normal(size=3)}},  # noqa: NPY002
+            0,
+            "inputs draws other numbers from the same seed; take all from rng",
+        ),
+        (
+            {"forward": lambda x: (x * np.random.normal()).named("y")},  # noqa: NPY002
+            0,
+            "forward gives other numbers when it runs again; draw them in inputs",
+        ),
+        (
+            {"forward": lambda x: np.log(-(x**2)).named("y")},
+            0,
+            "seed 0: the gradient of x, or where it comes from, is not finite; "
+            "draw inputs at which forward is defined",
+        ),
+        (
+            {"inputs": lambda rng: {"x": np.zeros(0)}},
+            0,
+            "seed 0: x has no entries; draw a size of 1 or more",
+        ),
+        (
+            {
+                "inputs": lambda rng: {"x": rng.normal(size=2), "dx": rng.normal()},
+                "forward": lambda x, dx: (x * dx).named("y"),
+            },
+            0,
+            "dx is asked and given; call the input otherwise",
+        ),
+        (
+            {
+                "inputs": lambda rng: {"x": rng.normal(size=2) * 1e-300},
+                "forward": lambda x: bp.relu(x).named("y"),
+            },
+            1,
+            "; if forward has a kink or a jump where seed 0 draws, draw away from it",
+        ),
+        ({"answer_code": "d = dy"}, 2, "answer_code does not assign dx; write `dx ="),
+        (
+            {"answer_code": "dx = dy * q"},
+            2,
+            "answer_code uses 'q'; given are x, y, dy",
+        ),
+        (
+            {"answer_code": "dx = -(x > 0)"},
+            2,
+            "answer_code raises TypeError: The numpy boolean negative",
+        ),
+        (
+            {"slips": (Slip("sign", "dx = 3 * dy * x**2"),) * 3},
+            3,
+            "seed 0: sign at x, but it gives the truth: `dx = 3 * dy * x ** 2` is "
+            "right here; make it wrong, or take it out",
+        ),
+        (
+            {"slips": (Slip("sign", "dw = -dy"),) * 3},
+            3,
+            "seed 0: sign at x, but it gives the truth: it replaces no line of "
+            "answer_code; begin it with `dx = `",
+        ),
+        (
+            {"slips": (Slip("sign", "dx = -dy * 3 * x**2"),) * 3},
+            3,
+            "two slips are the same; three different ones are the least",
+        ),
+        (
+            {"slips": (Slip("sign", "dx = -q"),) * 3},
+            3,
+            "the slip sign uses 'q'; given are x, y, dy",
+        ),
+        (
+            {"slips": (Slip("transposed", "dx = -dy * 3 * x**2"),) * 3},
+            4,
+            "seed 0: transposed at x, seen as sign; "
+            "give it that label, or write another line",
+        ),
+        ({"hints": ("a", "", "c")}, 6, "a hint is empty; write where to look, which"),
+        (
+            {"id": "bn.dx"},
+            7,
+            "'bn.dx' comes with the package, and progress and reports would mix the "
+            "two; choose another id",
+        ),
+        ({"id": "engine.tape"}, 7, "'engine.tape' comes with the package"),
+    ],
+)
+def test_validate_says_in_a_line_what_is_seen_and_what_to_do(changes, check, seen):
+    found = bp.exercises.validate(cube(**changes), seeds=3)
+
+    assert "✗" == found[check]["holds"]
+    assert seen in found[check]["seen"]
+    assert 1 == len(found[check]["seen"].splitlines())
+
+
+def test_what_does_not_run_is_said_once_and_with_its_line():
+    def forward(x):
+        y = np.unwrap(x)
+        return y
+
+    found = bp.exercises.validate(cube(forward=forward), seeds=3)
+
+    said = "forward, at `y = np.unwrap(x)`: np.unwrap has no derivative rule, so it "
+    assert found[0]["seen"].startswith(said)
+    assert ["✗", *"○○○○○○", "✓"] == [row["holds"] for row in found]
+    assert {"waits until it runs"} == {row["seen"] for row in found[1:7]}
+    assert not found.ok
+    assert "○" in found._repr_html_()
+
+
+def test_a_variation_may_keep_the_id_of_its_problem():
+    problem = replace(bp.exercises.get("chain.tanh").problem, prompt="In my words.")
+
+    assert bp.exercises.validate(problem, seeds=3).ok
+
+
+def test_validate_takes_a_problem_alone():
+    with pytest.raises(bp.errors.RangeError) as caught:
+        bp.exercises.validate("bn.dx")
+
+    assert (
+        "validate: this is a str; a Problem is required.\n"
+        '  help: of an exercise it is `bp.exercises.get("chain.tanh").problem`.'
+    ) == str(caught.value)
 
 
 def test_validate_finds_a_rule_of_the_engine_that_is_wrong():
@@ -429,7 +720,7 @@ def test_the_panel_says_what_is_solved_tried_and_open():
 
     panel = bp.exercises.progress()
 
-    says = f"1 of {len(bp.exercises.names())} problems are solved."
+    says = f"1 of {len(bp.exercises.names(tasks=True))} problems are solved."
     assert str(panel).endswith(says)
     page = panel._repr_html_()
     for about in (
@@ -527,8 +818,9 @@ def test_a_folder_that_cannot_be_written_is_said_once_and_verdicts_go_on(folder)
 
     assert all(o.ok for o in outcomes)
     assert 1 == len(told)
-    assert str(told[0].message).startswith(
-        f"Your progress is not kept: {folder} cannot be written"
+    assert str(told[0].message) == (
+        f"Your progress is not kept: {folder} cannot be written (File exists). "
+        "Verdicts work as ever; the variable BACKPROPLAB_DIR names another folder."
     )
 
 
@@ -568,6 +860,18 @@ def test_progress_stands_beside_the_notebook(tmp_path, monkeypatch):
     assert Path(".backproplab/progress.json").exists()
 
 
+def test_a_tilde_in_the_variable_is_the_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    monkeypatch.setenv("BACKPROPLAB_DIR", "~/kept")
+    monkeypatch.chdir(tmp_path)
+
+    bp.exercises.get("chain.tanh").check("dy")
+
+    assert (tmp_path / "home" / "kept" / "progress.json").exists()
+    assert not (tmp_path / "~").exists()
+
+
 def test_a_code_that_is_no_character_loses_no_attempt(tmp_path):
     """JSON may hold half of a pair of codes, which UTF-8 cannot write."""
     q = bp.exercises.get("chain.tanh")
@@ -588,3 +892,10 @@ def test_a_name_that_is_not_asked_for_is_said():
     assert "not-attempted" == one.label == many.label
     assert "'xx' is not asked for here; did you mean x?" == one.says
     assert "'y' is not asked for here; known: q, k." == many["q"].says
+
+
+def test_a_solution_printed_without_a_browser_keeps_its_powers():
+    said = repr(bp.exercises.get("chain.tanh").solution())
+
+    assert "**2" in said
+    assert "`" * 3 not in said

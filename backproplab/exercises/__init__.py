@@ -3,9 +3,10 @@
 ``get(id)`` hands one out, ``names()`` lists them, ``progress()`` shows what is solved.
 ``Problem`` and ``validate`` are for those who write new ones.
 
-In nbgrader a test cell is ``q.check(answer, strict=True)``: it raises on a wrong
-answer. In the cell above it, the instructor writes the answer between the lines
-``### BEGIN SOLUTION`` and ``### END SOLUTION``; nbgrader takes it out for the learners.
+In nbgrader a test cell is ``verdict = q.check(answer, strict=True)``: it raises on a
+wrong answer, and shows nothing that could be taken for points. In the cell above it,
+the instructor writes the answer between the lines ``### BEGIN SOLUTION`` and
+``### END SOLUTION``; nbgrader takes it out for the learners.
 """
 
 from ..errors import NameLookupError, near
@@ -83,9 +84,17 @@ _FIELDS = (
 _PROBLEMS = {p.id: p for field in _FIELDS for p in field.PROBLEMS}
 
 
-def names() -> tuple[str, ...]:
-    """List the ids of all problems, from the first link to a whole net."""
-    return tuple(_PROBLEMS)
+def names(*, tasks: bool = False) -> tuple[str, ...]:
+    """List the ids of all problems, from the first link to a whole net.
+
+    Args:
+        tasks: also those of the tasks, "engine.*", which ask for code. A task has no
+            card, and is no ``Problem``.
+
+    >>> names(tasks=True)[-1]
+    'engine.tape'
+    """
+    return (*_PROBLEMS, *(engine.TASKS if tasks else ()))
 
 
 def get(id: str, *, seed: int = 0) -> Exercise | Task:
@@ -104,11 +113,11 @@ def get(id: str, *, seed: int = 0) -> Exercise | Task:
     if id not in _PROBLEMS:
         raise NameLookupError(
             f"exercises: there is no problem {id!r}.",
-            help=near(str(id), [*_PROBLEMS, *engine.TASKS]),
+            help=near(str(id), names(tasks=True)),
         )
     return Exercise(_PROBLEMS[id], seed)
 
 
 def progress() -> Progress:
-    """Show which problems are solved, tried or open, with the last verdict of each."""
-    return panel(names())
+    """Show what is solved, tried or open, tasks included, with the last verdicts."""
+    return panel(names(tasks=True))

@@ -1,7 +1,9 @@
 """``python -m backproplab.exercises report FILES...``: a class at a glance."""
 
 import argparse
+import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 from .report import class_report
@@ -26,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     report.add_argument(
         "files", nargs="+", type=Path, metavar="FILE",
-        help="progress.json, an exported block saved as text, or a folder of these",
+        help="progress.json, an exported block saved as .txt, or a folder of these",
     )  # fmt: skip
     report.add_argument(
         "--problem", default="", metavar="ID", help="only ids that begin so: bn."
@@ -37,15 +39,26 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
 
     found = class_report(given.files, given.problem)
-    print(found)
+    says, code = str(found), 0 if found.learners else 1
     if given.csv:
         try:
             found.write_csv(given.csv)
+            says += f"\n\nOne row an answer: {given.csv}"
         except OSError as error:
             print(f"{given.csv} cannot be written: {error.strerror}", file=sys.stderr)
-            return 1
-        print(f"\nOne row an answer: {given.csv}")
-    return 0 if found.learners else 1
+            code = 1
+    _show(says)
+    return code
+
+
+def _show(text: str) -> None:
+    """Print, whatever the terminal can write, and for as long as somebody reads."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # `| head`: what is still held must go somewhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -6,20 +6,20 @@ The folder is made where Python runs, beside the notebook. The environment varia
 
 import base64
 import binascii
+import codecs
 import json
 import os
-import sys
-import time
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ..errors import BackpropError
 from ..grade import Report, Verdict
+from .lock import locked
 
 _FORMAT, _VERSION = "backproplab progress", 1
 _BEGIN, _END = "--- backproplab progress ---", "--- end of progress ---"
@@ -74,8 +74,9 @@ def attempts() -> dict[str, list[dict[str, Any]]]:
 def last_typed(problem: str) -> dict[str, str]:
     """Return the formulas that were typed last for a problem, by asked name."""
     for attempt in reversed(attempts().get(problem, [])):
-        if attempt.get("typed"):
-            return dict(attempt["typed"])
+        typed = attempt.get("typed")
+        if typed and isinstance(typed, dict):
+            return {name: str(formula) for name, formula in typed.items()}
     return {}
 
 
@@ -109,14 +110,19 @@ def attempts_in(path: Path) -> dict[str, list[dict[str, Any]]]:
         OSError: if it cannot be read.
         ProgressError: if it is neither, broken, or from a newer version.
     """
-    if path.stat().st_size > _MOST:
+    if (size := path.stat().st_size) > _MOST:
         raise ProgressError(f"{path} is larger than {_MOST:,} bytes; no progress is.")
+    if not path.is_file():  # a pipe, to be read for ever
+        raise ProgressError(f"{path} is no file.")
+    if not size:
+        raise ProgressError(f"{path} is empty.")
     try:
-        if (text := path.read_text("utf-8")).lstrip().startswith(_BEGIN):
-            return _unpacked(text)
+        text = _decoded(path.read_bytes())
     except UnicodeDecodeError:
-        pass
-    known, whole = _read(path)
+        raise ProgressError(f"{path} {_STRANGE}.") from None
+    if _BEGIN in text and not text.lstrip().startswith("{"):
+        return _unpacked(text)
+    known, whole = _parsed(text)
     if not whole:
         raise ProgressError(f"{path} {_STRANGE}.")
     return known
@@ -143,7 +149,11 @@ def _unpacked(text: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def _path() -> Path:
-    return Path(os.environ.get("BACKPROPLAB_DIR", ".backproplab"), "progress.json")
+    folder = Path(os.environ.get("BACKPROPLAB_DIR") or ".backproplab")
+    # A hub's settings are read by no shell, which would know what ~ means.
+    with suppress(RuntimeError):  # nobody's home
+        folder = folder.expanduser()
+    return folder / "progress.json"
 
 
 def _merge(new: Mapping[str, list[dict[str, Any]]]) -> None:
@@ -151,7 +161,7 @@ def _merge(new: Mapping[str, list[dict[str, Any]]]) -> None:
     path = _path()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path.with_suffix(".lock")):
+        with locked(path.with_suffix(".lock")):
             known, whole = _read(path)
             if not whole:
                 _set_aside(path)
@@ -170,18 +180,28 @@ def _merge(new: Mapping[str, list[dict[str, Any]]]) -> None:
     except OSError as error:
         _warn(
             f"Your progress is not kept: {path.parent} cannot be written "
-            f"({error.strerror or error}). Verdicts work as ever."
+            f"({error.strerror or error}). Verdicts work as ever; the variable "
+            "BACKPROPLAB_DIR names another folder."
         )
 
 
 def _read(path: Path) -> tuple[dict[str, list[dict[str, Any]]], bool]:
     """Return the attempts, and whether the file is ours and whole (or not there)."""
     try:
-        text = path.read_text("utf-8")
+        return _parsed(_decoded(path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError):
         return {}, True
     except UnicodeDecodeError:
         return {}, False
+
+
+def _decoded(data: bytes) -> str:
+    """Read UTF-8, or what an editor made of it when it was saved anew."""
+    wide = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return data.decode("utf-16" if wide else "utf-8-sig")
+
+
+def _parsed(text: str) -> tuple[dict[str, list[dict[str, Any]]], bool]:
     try:
         content = json.loads(text)
         if content["format"] != _FORMAT or content["version"] != _VERSION:
@@ -225,43 +245,3 @@ def _warn(sentence: str) -> None:
     """Say a sentence once in a session; the registry is where Python keeps count."""
     seen = globals().setdefault("__warningregistry__", {})
     warnings.warn_explicit(sentence, ProgressWarning, "progress", 1, registry=seen)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock file; the system frees it even if the kernel is killed."""
-    with path.open("a+b") as file:
-        _lock(file)
-        try:
-            yield
-        finally:
-            _unlock(file)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(file: Any) -> None:
-        file.seek(0)
-        for _ in range(500):
-            with suppress(OSError):
-                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-                return
-            time.sleep(0.01)
-        raise TimeoutError("the lock is held by another notebook")
-
-    def _unlock(file: Any) -> None:
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(file: Any) -> None:
-        # A file system without locks still has the atomic rename.
-        with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
-
-    def _unlock(file: Any) -> None:
-        with suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_UN)

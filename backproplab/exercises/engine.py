@@ -272,4 +272,3 @@ TASKS = {
         ),
     )
 }
-NODE_CODE = NODE.strip()

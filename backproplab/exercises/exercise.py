@@ -1,5 +1,6 @@
 """Exercise: a Problem in the hands of a learner: given, check, hint, solution."""
 
+import re
 from typing import Any
 
 from ..grade import GradeError, Report, Verdict
@@ -71,6 +72,8 @@ class Exercise:
     def hint(self, rung: int = 1) -> "Prose":
         """Help a little: 1 where to look, 2 which rule, 3 the skeleton."""
         hints = self.problem.hints
+        if not hints:
+            return Prose("There is no hint for this one.")
         rung = min(max(int(rung), 1), len(hints))
         more = f"\n\n`q.hint({rung + 1})` says more." if rung < len(hints) else ""
         return Prose(f"**Hint {rung} of {len(hints)}.** {hints[rung - 1]}{more}")
@@ -105,12 +108,25 @@ class Exercise:
 
 
 class Prose(str):
-    """Text that a notebook shows as Markdown."""
+    """Text that a notebook shows as Markdown; as plain text, code keeps its signs.
+
+    >>> Prose("**Rule.** `1 - y**2`")
+    Rule. `1 - y**2`
+    """
 
     __slots__ = ()
+    _CODE = re.compile("(```.*?```|`[^`]*`)", re.DOTALL)
 
     def _repr_markdown_(self) -> str:
         return str(self)
 
     def __repr__(self) -> str:
-        return self.replace("**", "").replace("```python\n", "").replace("\n```", "")
+        plain = [
+            part.strip("`").removeprefix("python\n").rstrip("\n")
+            if part.startswith("```")
+            else part
+            if part.startswith("`")
+            else part.replace("**", "")
+            for part in self._CODE.split(self)
+        ]
+        return "".join(plain)

@@ -3,7 +3,6 @@
 There is no ``eval``: a short parser walks over the text once and computes as it goes.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -11,7 +10,10 @@ from typing import Any, NoReturn
 import numpy as np
 
 from .._symbols import Symbol, lift, variable
-from ..errors import BackpropError, near
+from ..errors import near
+from .tokens import FormulaError, tokens
+
+__all__ = ["FUNCTIONS", "Formula", "FormulaError", "evaluate"]
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     f.__name__: f
@@ -26,11 +28,6 @@ _LONGEST = 500  # characters; every operation takes at least one
 _LARGEST = 10**5  # elements of any value on the way
 _POWER = 64
 _DEEPEST = 30  # brackets and signs inside one another
-_TOKEN = re.compile(
-    r"\s*(?:(?P<number>\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)"
-    r"|(?:np\s*\.\s*)?(?P<name>[^\W\d]\w*)|(?P<sign>\*\*|>=|<=|==|\.T\b|[-+*/@^()<>,=]))"
-)
-_SIGNS = {"·": "*", "×": "*", "−": "-", "÷": "/"}
 _BINARY: dict[str, tuple[int, Callable[[Any, Any], Any]]] = {
     ">": (1, np.greater), "<": (1, np.less), ">=": (1, np.greater_equal),
     "<=": (1, np.less_equal), "==": (1, np.equal),
@@ -39,20 +36,6 @@ _BINARY: dict[str, tuple[int, Callable[[Any, Any], Any]]] = {
     "**": (5, np.power), "^": (5, np.power),
 }  # fmt: skip
 _KEYWORDS = {"axis", "keepdims"}
-
-
-class FormulaError(BackpropError, ValueError):
-    """A formula that cannot be read or computed; a caret shows the place.
-
-    Attributes:
-        at: the position in the text.
-    """
-
-    def __init__(self, message: str, text: str, at: int) -> None:
-        start = max(0, at - 40)
-        shown = text[start : start + 70].translate(_BLANKS)
-        super().__init__(f"{message}\n  {shown}\n  {' ' * (at - start)}^")
-        self.at = at
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +72,7 @@ def evaluate(
     2\,\left(1 - y^{2}\right) is 1.5
     >>> evaluate("dy * )", {"dy": 1.0})
     Traceback (most recent call last):
-    backproplab.exercises.formula.FormulaError: A value is missing before `)`.
+    backproplab.exercises.tokens.FormulaError: A value is missing before `)`.
       dy * )
            ^
     """
@@ -121,7 +104,7 @@ class _Reader:
             functions,
             spell,
         )
-        self.tokens = _tokens(text)
+        self.tokens = tokens(text)
         self.next = self.depth = 0
 
     @property
@@ -281,26 +264,9 @@ class _Reader:
         )
 
 
-def _tokens(text: str) -> list[tuple[str, str, int]]:
-    plain = "".join(_SIGNS.get(c, c) for c in text)
-    found, at = [], 0
-    while plain[at:].strip():
-        match = _TOKEN.match(plain, at)
-        if match is None:
-            at += len(plain[at:]) - len(plain[at:].lstrip())
-            raise FormulaError(f"{text[at]!r} is not part of a formula.", text, at)
-        kind = str(match.lastgroup)
-        found.append((kind, match[kind], match.start(kind)))
-        at = match.end()
-    return [*found, ("end", "", len(text.rstrip()))]
-
-
 def _size(f: Callable[..., Any], shapes: list[tuple[int, ...]]) -> int:
     """How large a result may become, before it is computed."""
     sizes = [int(np.prod(s)) for s in shapes]
     if f in (np.outer, np.matmul):
         return int(np.prod(sizes)) if f is np.outer else max(sizes) ** 2 // 100
     return int(np.prod(np.broadcast_shapes(*shapes)))
-
-
-_BLANKS = dict.fromkeys(range(32), " ")

@@ -74,7 +74,7 @@ single 1 in each row. Walk back from the loss, one node at a time.
             "w1",
         ),
         hints=(
-            "Begin at the loss. Four nodes are used twice: `e`, `centred`, `z`, and "
+            "Begin at the loss. Three nodes are used twice: `e`, `centred`, `z`, and "
             "look for the sums over rows. Every gradient has the shape of its value.",
             "What was broadcast on the way forward is summed on the way back. What was "
             "summed is broadcast. A mean brings 1/n. What is used twice adds.",

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import RangeError
 from ..tensor import Tensor
 from ..trace import Trace, record
+from . import contract
 from .derivation import assigned, finished, gradient, replaced
 from .given import Given
 
@@ -35,6 +36,10 @@ class Slip:
     code: str
     where: str = ""
     says: str = ""
+
+    def __post_init__(self) -> None:
+        for field in ("label", "code", "where", "says"):
+            contract.text("Slip", field, getattr(self, field))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +104,7 @@ class Problem:
     quantity: Literal["gradient", "value"] = "gradient"
 
     def __post_init__(self) -> None:
-        _refuse(self)
+        _keep(self)
         right = finished(self.answer_code, {a: self.variable(a) for a in self.asks})
         wrong = tuple(
             Slip(s.label, replaced(right, s.code), s.where or self._broken(s), s.says)
@@ -121,6 +126,10 @@ class Problem:
             ``run``, the record; ``given``, what a learner may see of it; ``truth``.
         """
         return _instance(self, seed, dtype)
+
+    def fresh(self, seed: int = 0) -> "Instance":
+        """The same, run again: an ``instance`` is kept."""
+        return _instance.__wrapped__(self, seed, "float64")
 
     @property
     def code(self) -> str:
@@ -149,36 +158,32 @@ class Problem:
         return next(broken, self.asks[0])
 
 
-def _refuse(problem: Problem) -> None:
-    """Name a field that is not of its kind, and code that cannot be read."""
-    id = problem.id
-    for field in ("asks", "hints"):
-        if isinstance(found := getattr(problem, field), str):
-            raise RangeError(
-                f"Problem {id}: {field} is {found!r}; a tuple of texts is required.",
-                help=f"write `{field}=({found!r},)`.",
-            )
-    slips = problem.slips if isinstance(problem.slips, (tuple, list)) else None
+def _keep(problem: Problem) -> None:
+    """Keep lists as tuples; name a field that is not of its kind."""
+    contract.id(problem.id)
+    owner = f"Problem {problem.id}"
+    for field in ("prompt", "solution", "answer_code"):
+        contract.text(owner, field, getattr(problem, field))
+    contract.functions(owner, problem.inputs, problem.forward)
+    asks = contract.names(owner, problem.asks)
+    object.__setattr__(problem, "asks", asks)
+    hints = contract.texts(owner, "hints", problem.hints)
+    object.__setattr__(problem, "hints", hints)
+    slips = tuple(problem.slips) if isinstance(problem.slips, (tuple, list)) else None
     if slips is None or not all(isinstance(s, Slip) for s in slips):
         raise RangeError(
-            f"Problem {id}: slips is {problem.slips!r}; a tuple of Slip is required.",
+            f"{owner}: slips is {problem.slips!r}; a tuple of Slip is required.",
             help='write `slips=(Slip("sign", "dx = -dy"), ...)`.',
         )
+    object.__setattr__(problem, "slips", slips)
     if problem.quantity not in ("gradient", "value"):
         raise RangeError(
-            f"Problem {id}: quantity is {problem.quantity!r}; "
+            f"{owner}: quantity is {problem.quantity!r}; "
             "it must be 'gradient' or 'value'."
         )
-    codes = [("answer_code", problem.answer_code)]
-    codes += [(f"the slip {s.label}", s.code) for s in slips]
-    for where, code in codes:
-        try:
-            ast.parse(dedent(code))
-        except SyntaxError as error:
-            raise RangeError(
-                f"Problem {id}: {where} is no Python, {error.msg}: "
-                f"{(error.text or code).strip()}"
-            ) from None
+    contract.code(owner, "answer_code", problem.answer_code)
+    for slip in slips:
+        contract.code(owner, f"the slip {slip.label}", slip.code)
 
 
 class Instance(NamedTuple):
@@ -192,20 +197,21 @@ class Instance(NamedTuple):
 @lru_cache(maxsize=128)
 def _instance(problem: Problem, seed: int, dtype: str) -> Instance:
     rng = np.random.default_rng(seed)
+    owner = f"Problem {problem.id}"
+    drawn = contract.arrays(owner, problem.inputs(rng), problem.forward)
     arrays = {
-        name: np.asarray(a, dtype) if np.asarray(a).dtype.kind == "f" else np.asarray(a)
-        for name, a in problem.inputs(rng).items()
+        k: a.astype(dtype) if a.dtype.kind == "f" else a for k, a in drawn.items()
     }
     if problem.quantity == "value":
         with record() as run:
             found = problem.forward(**arrays)
+        contract.values(owner, found)
         return Instance(run, Given(arrays), {n: np.asarray(found[n]) for n in found})
     tensors = {
         name: Tensor(a, requires_grad=True, name=name) if a.dtype.kind == "f" else a
         for name, a in arrays.items()
     }
-    run_forward = partial(problem.forward, **tensors)
-    g, run = _recorded(run_forward, rng)
+    g, run = _recorded(partial(_forward, problem, tensors), rng)
     made = [r for r in run if r.op not in ("leaf", "constant")]
     values = dict(arrays)
     values |= {r.name: r.value for r in made if r._entry.given or r._entry.assigned}
@@ -213,6 +219,12 @@ def _instance(problem: Problem, seed: int, dtype: str) -> Instance:
         values[gradient(run.backward_steps()[0].name)] = g
     truth = {name: run[name].grad for name in problem.asks if name in run}
     return Instance(run, Given(values), truth)
+
+
+def _forward(problem: Problem, tensors: dict[str, Any]) -> Any:
+    y = problem.forward(**tensors)
+    contract.tensor(f"Problem {problem.id}", y, tensors)
+    return y
 
 
 def _recorded(forward: Any, rng: np.random.Generator) -> tuple[Any, Trace]:

@@ -1,7 +1,6 @@
 """A class at a glance: who has solved what, and which link breaks most often."""
 
 import csv
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,9 +10,11 @@ from typing import Any
 from .._table import Table
 from ..errors import BackpropError
 from .attempts import attempts_in
+from .handed_in import absent, files_in, named, printable
 
 _SETTLED = ("correct", "unfinished")  # labels that tell of no mistake
-_COLLECTED = ("autograded", "submitted")  # nbgrader: autograded/LEARNER/ASSIGNMENT/
+_LONGEST = 60  # characters of an id or label
+_VAGUE = ("unexplained", "wrong", "error")  # labels that name no link
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,13 @@ class ClassReport:
         attempts: all of them, by learner, oldest first.
         learners: by name, those without an attempt included.
         unread: what could not be read, and why.
+        joined: of whom several files were taken together, and how many.
     """
 
     attempts: tuple[Attempt, ...]
     learners: tuple[str, ...]
     unread: tuple[tuple[str, str], ...] = ()
+    joined: tuple[tuple[str, int], ...] = ()
 
     def by_mistake(self) -> Table:
         """One row a misconception, the one that most learners had first.
@@ -108,10 +111,12 @@ class ClassReport:
         return rows
 
     def by_problem(self) -> Table:
-        """One row a problem: who tried, who solved, how many answers that took."""
+        """One row a problem, that which fewest have solved first, and how it went."""
         rows = Table()
-        for problem in dict.fromkeys(a.problem for a in self.attempts):
-            here = [a for a in self.attempts if a.problem == problem]
+        own: dict[str, list[Attempt]] = defaultdict(list)
+        for a in self.attempts:
+            own[a.problem].append(a)
+        for problem, here in own.items():
             wrong = Counter(a.label for a in here if a.label not in _SETTLED)
             usual = max(wrong.items(), key=lambda w: (w[1], w[0]), default=None)
             tried = {a.learner for a in here}
@@ -124,6 +129,7 @@ class ClassReport:
                     "usual mistake": f"{usual[0]} ({usual[1]})" if usual else None,
                 }
             )
+        rows.sort(key=lambda r: (r["solved"] / r["tried"], -r["tried"], r["problem"]))
         return rows
 
     @property
@@ -133,8 +139,8 @@ class ClassReport:
         who = _count(len(self.learners), "learner")
         head = f"{who}, {_count(len(self.attempts), 'answer')}."
         if not mistakes:
-            return f"{head} No mistakes."
-        first = mistakes[0]
+            return f"{head} No mistakes." if self.attempts else head
+        first = next((m for m in mistakes if m["mistake"] not in _VAGUE), mistakes[0])
         return (
             f"{head} The commonest broken link: {first['mistake']}, "
             f"{first['learners']} of {who}, mostly in {first['mostly in']}."
@@ -143,19 +149,25 @@ class ClassReport:
     def __str__(self) -> str:
         parts = [self.says, "", str(self.by_mistake()), "", str(self.by_problem())]
         parts += ["", str(self.by_learner())]
+        if self.joined:
+            some = ", ".join(f"{who} ({n} files)" for who, n in self.joined[:10])
+            more = f", and {len(self.joined) - 10} more" if self.joined[10:] else ""
+            parts += ["", f"Taken together, since called the same: {some}{more}."]
         if self.unread:
             parts += ["", f"Not read: {_count(len(self.unread), 'file')}"]
             parts += [f"  {path}: {why}" for path, why in self.unread]
         return "\n".join(parts)
 
     def write_csv(self, path: Path) -> None:
-        """Write one row an answer, for a spreadsheet."""
-        with path.open("w", encoding="utf-8", newline="") as file:
-            rows = csv.writer(file)
-            rows.writerow(("learner", "problem", "at", "label", "blamed"))
-            for a in self.attempts:
-                row = (a.learner, a.problem, a.at, a.label, " ".join(a.blamed))
-                rows.writerow([_inert(cell) for cell in row])
+        """Write one row an answer, for a spreadsheet; a name is never a formula."""
+        rows = [("learner", "problem", "at", "label", "blamed")]
+        for a in self.attempts:
+            rows.append((a.learner, a.problem, a.at, a.label, " ".join(a.blamed)))
+        # Excel takes a file for UTF-8 where its first three bytes say so.
+        plain = all(cell.isascii() for row in rows for cell in row)
+        encoding = "utf-8" if plain else "utf-8-sig"
+        with path.open("w", encoding=encoding, newline="") as file:
+            csv.writer(file).writerows([_inert(cell) for cell in row] for row in rows)
 
 
 def class_report(paths: Sequence[Path], problem: str = "") -> ClassReport:
@@ -163,29 +175,39 @@ def class_report(paths: Sequence[Path], problem: str = "") -> ClassReport:
 
     Args:
         paths: files as ``.backproplab/progress.json``, exported blocks saved as text;
-            or folders, in which files called progress*.json are looked for.
+            or folders, in which both are looked for.
         problem: only problems whose id begins so, such as "bn.".
 
     A learner is called as the file is (``ada.json``), or where it is called progress,
     as the folder is (``ada/.backproplab/progress.json``); in nbgrader's folders, as
-    nbgrader calls them. What cannot be read is listed, never a reason to stop.
+    nbgrader calls them, those without a file included. What cannot be read is listed,
+    never a reason to stop.
     """
     found: dict[str, list[Attempt]] = {}
     unread: list[tuple[str, str]] = []
-    files = list(_files(paths, unread))
-    names = _names(files)
+    files = list(dict.fromkeys(files_in(paths, unread)))
+    names = named(files)
+    read: Counter[str] = Counter()
     for path in files:
         try:
             known = attempts_in(path)
         except (OSError, BackpropError) as error:
             why = error.strerror if isinstance(error, OSError) else str(error)
             why = (why or str(error)).removeprefix(f"{path} ")
-            unread.append((_printable(path), _printable(why)))
+            unread.append((printable(path), printable(why)))
             continue
+        read[names[path]] += 1
         found.setdefault(names[path], []).extend(_attempts(names[path], known, problem))
+    for learner in absent(paths):
+        found.setdefault(learner, [])
     # One learner may have handed in twice: an attempt counts once.
-    attempts = [a for mine in found.values() for a in sorted(set(mine), key=_when)]
-    return ClassReport(tuple(attempts), tuple(found), tuple(unread))
+    found = {who: sorted(set(mine), key=_when) for who, mine in sorted(found.items())}
+    return ClassReport(
+        tuple(a for mine in found.values() for a in mine),
+        tuple(found),
+        tuple(unread),
+        tuple((who, n) for who, n in sorted(read.items()) if n > 1),
+    )
 
 
 def _attempts(
@@ -198,45 +220,12 @@ def _attempts(
             blamed = a.get("blamed")
             links = blamed if isinstance(blamed, list) else []
             yield Attempt(
-                _printable(learner),
-                _printable(problem),
-                _printable(a["at"]),
-                _printable(a["label"]),
-                tuple(map(_printable, links)),
+                learner,
+                printable(problem, _LONGEST),
+                printable(a["at"], _LONGEST),
+                printable(a["label"], _LONGEST),
+                tuple(printable(link, _LONGEST) for link in links),
             )
-
-
-def _files(paths: Sequence[Path], unread: list[tuple[str, str]]) -> Iterable[Path]:
-    for path in paths:
-        if path.is_dir():
-            names = (Path(at, f) for at, _, files in os.walk(path) for f in files)
-            inside = sorted(
-                p
-                for p in names
-                if p.match("progress*.json") and not p.match("progress.aside*")
-            )
-            if not inside:
-                unread.append((str(path), "has no file called progress*.json"))
-            yield from inside
-        else:
-            yield path
-
-
-def _names(files: Sequence[Path]) -> dict[Path, str]:
-    """Call each learner by the nearest part of the path that tells them apart."""
-    paths = {path: (path.parent.resolve() / path.stem).parts for path in files}
-    shared = set.intersection(*map(set, paths.values())) if len(paths) > 1 else set()
-    names = {}
-    for path, parts in paths.items():
-        folder = next((f for f in _COLLECTED if f in parts[:-1]), None)
-        told = [
-            p
-            for p in reversed(parts)
-            if p not in shared and not p.startswith((".backproplab", "progress", "/"))
-        ]
-        name = parts[parts.index(folder) + 1] if folder else None
-        names[path] = _printable(name or (told[0] if told else path))
-    return names
 
 
 def _when(attempt: Attempt) -> tuple[str, str]:
@@ -245,11 +234,6 @@ def _when(attempt: Attempt) -> tuple[str, str]:
 
 def _count(n: int, what: str) -> str:
     return f"{n} {what}{'s' * (n != 1)}"
-
-
-def _printable(text: Any) -> str:
-    """What a terminal can show: what is no character is written as its code."""
-    return str(text).encode("utf-8", "backslashreplace").decode()
 
 
 def _inert(cell: str) -> str:

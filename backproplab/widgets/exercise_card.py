@@ -107,13 +107,11 @@ class ExerciseCard(Lab):
 
     def hint(self) -> None:
         """Show the next rung of the ladder; after the last one, the first."""
-        self._rung = self._rung % len(self.exercise.problem.hints) + 1
+        rungs = len(self.exercise.problem.hints)
+        self._rung = self._rung % max(rungs, 1) + 1
         text = str(self.exercise.hint(self._rung)).partition("\n\n`q.hint")[0]
         self._help.value = _heard(_prose(html(text), "bpl-help"))
-        last = self._rung == len(self.exercise.problem.hints)
-        self.buttons["hint"].description = (
-            "Hint 1" if last else f"Hint {self._rung + 1}"
-        )
+        self.buttons["hint"].description = f"Hint {self._rung % max(rungs, 1) + 1}"
 
     def solution(self) -> None:
         """Show the derivation; without an attempt only when asked twice."""
