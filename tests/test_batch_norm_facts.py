@@ -7,8 +7,8 @@ import pytest
 
 import backproplab as bp
 from backproplab.nn.batch_norm import CONVENTIONS
-from backproplab.widgets.batch_norm_depth import RATE, exponent, growth, per_layer
-from backproplab.widgets.batch_norm_paths import split
+from backproplab.widgets.batch_norm.depth import RATE, exponent, growth, per_layer
+from backproplab.widgets.batch_norm.paths import split
 
 EXACT = 1e-12  # what the table allows
 

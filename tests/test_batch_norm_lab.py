@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 import backproplab as bp
-from backproplab.widgets import batch_norm
-from backproplab.widgets import batch_norm_panels as panels
-from backproplab.widgets import batch_norm_running as running
-from backproplab.widgets.batch_norm import SIZES, BatchNormLab
-from backproplab.widgets.batch_norm_paths import MODES, NORMS, Controls, compute, notes
+from backproplab.widgets.batch_norm import lab as batch_norm
+from backproplab.widgets.batch_norm import panels, running
+from backproplab.widgets.batch_norm.lab import SIZES, BatchNormLab
+from backproplab.widgets.batch_norm.paths import MODES, NORMS, Controls, compute, notes
 
 
 def drawn(picture):

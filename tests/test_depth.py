@@ -13,7 +13,7 @@ import pytest
 import backproplab as bp
 from backproplab import meanfield
 from backproplab.errors import RangeError
-from backproplab.widgets.depth_theory import lengths
+from backproplab.widgets.depth.theory import lengths
 
 ROUNDING = 64 * np.finfo(float).eps
 

@@ -10,7 +10,7 @@ import pytest
 import backproplab as bp
 from backproplab.errors import NameLookupError, RangeError
 from backproplab.widgets import DepthLab
-from backproplab.widgets.depth_controls import (
+from backproplab.widgets.depth.controls import (
     ACTIVATIONS,
     INITS,
     NORMS,
@@ -18,9 +18,9 @@ from backproplab.widgets.depth_controls import (
     SKIPS,
     Controls,
 )
-from backproplab.widgets.depth_net import measure, recorded
-from backproplab.widgets.depth_picture import render, says
-from backproplab.widgets.depth_theory import expected
+from backproplab.widgets.depth.net import measure, recorded
+from backproplab.widgets.depth.picture import render, says
+from backproplab.widgets.depth.theory import expected
 
 EVERY = [
     Controls(30, 64, *chosen)
@@ -270,7 +270,7 @@ def test_a_control_out_of_its_range_is_answered(control, message):
 
 def test_a_crash_is_shown_in_the_lab_and_raised(monkeypatch):
     lab = DepthLab(depth=3, width=8)
-    monkeypatch.setattr("backproplab.widgets.depth.measure", lambda _: 1 / 0)
+    monkeypatch.setattr("backproplab.widgets.depth.lab.measure", lambda _: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
         lab.set["depth"].value = 4
@@ -288,3 +288,27 @@ def test_depth_100_is_computed_and_drawn_well_within_100_ms():
         times.append(time.perf_counter() - begun)
 
     assert median(times) < 0.1
+
+
+def test_the_browser_is_told_while_it_computes_and_no_longer(monkeypatch):
+    lab, told = DepthLab(depth=3, width=8), []
+
+    def watched(controls):
+        told.append("bpl-computing" in lab._dom_classes)
+        return measure(controls)
+
+    monkeypatch.setattr("backproplab.widgets.depth.lab.measure", watched)
+    lab.set["depth"].value = 4
+
+    assert [True] == told
+    assert "bpl-computing" not in lab._dom_classes
+
+
+def test_a_crash_ends_the_computing_too(monkeypatch):
+    lab = DepthLab(depth=3, width=8)
+    monkeypatch.setattr("backproplab.widgets.depth.lab.measure", lambda _: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        lab.set["depth"].value = 4
+
+    assert "bpl-computing" not in lab._dom_classes

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import backproplab as bp
-from backproplab.widgets import descent
-from backproplab.widgets.descent import DescentLab
-from backproplab.widgets.descent_surface import contours, surfaces
-from backproplab.widgets.descent_walk import METHODS, RATES, Controls, compute
+from backproplab.widgets.descent import lab as descent
+from backproplab.widgets.descent.lab import DescentLab
+from backproplab.widgets.descent.surface import contours, surfaces
+from backproplab.widgets.descent.walk import METHODS, RATES, Controls, compute
 
 NAMES = tuple(surfaces())
 

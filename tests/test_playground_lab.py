@@ -33,6 +33,7 @@ from backproplab.widgets.playground.net import (
     responses,
     weights,
 )  # fmt: skip
+from backproplab.widgets.playground.places import places
 from backproplab.widgets.playground.words import said
 
 TIGHT = 1e4 * np.finfo(float).eps
@@ -391,7 +392,7 @@ def test_the_still_picture_is_well_formed_and_has_a_line_for_each_weight(
 
 
 def test_nothing_leaves_the_stage():
-    at = picture.places(Controls(hidden=(8, 8, 8, 8)))
+    at = places(Controls(hidden=(8, 8, 8, 8)))
 
     for layer in at["layers"][:-1]:
         assert all(0 < x and x + at["size"] < at["width"] for x, _ in layer)
@@ -534,7 +535,7 @@ def test_an_example_is_chosen_by_slider_or_by_place():
     lab._asked(None, {"near": lab.training.points.x[17].tolist()}, None)
 
     assert 17 == lab.panel.example.value == lab.view.example
-    assert "example 17 of" in lab._formula.value
+    assert "example 17 of" in lab.pane.value
 
 
 def test_a_crash_is_shown_and_raised(monkeypatch):
@@ -558,9 +559,9 @@ def test_in_a_loop_the_picture_goes_first_and_the_chain_follows():
 
     async def main():
         lab.select(1, 2, 0)
-        before = lab._formula.value
+        before = lab.pane.value
         await asyncio.sleep(0.3)
-        after = lab._formula.value
+        after = lab.pane.value
         lab.select(1, 3, 0)
         return before, after, lab.chain.name
 

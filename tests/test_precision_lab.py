@@ -177,6 +177,13 @@ def test_each_kind_of_number_is_said_and_drawn(text, name, kind, words):
     ElementTree.fromstring(render(bits, alone=True))
 
 
+def test_the_bits_in_a_lab_shrink_to_two_thirds_and_then_scroll():
+    bits = compute(read("0.1"), "float16")
+
+    assert 'style="min-width:585px"' in render(bits)
+    assert "min-width" not in render(bits, alone=True).partition("<style>")[0]
+
+
 def test_a_format_without_nan_says_so():
     with pytest.raises(RangeError) as caught:
         compute(nan, "float4_e2m1fn")

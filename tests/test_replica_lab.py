@@ -290,13 +290,16 @@ def test_without_a_loop_run_trains_to_the_end():
 
     assert 200 == lab.run.taken == lab.progress.value
     assert lab.buttons["Run"].disabled
+    assert lab.buttons["Stop"].disabled
 
 
 def test_with_a_loop_a_training_goes_on_alone_and_can_be_stopped():
     async def session():
         lab = ReplicaLab("training", replicas=2)
         await asyncio.sleep(0.02)
+        assert not lab.buttons["Stop"].disabled
         lab.buttons["Stop"].click()
+        assert lab.buttons["Stop"].disabled
         stopped = lab.run.taken
         await asyncio.sleep(0.05)
         held = lab.run.taken
@@ -382,3 +385,21 @@ def test_points_are_two_classes_of_one_size():
     _, labels = points()
 
     assert [128, 128] == np.bincount(labels).tolist()
+
+
+@pytest.mark.parametrize("shown", ["training", "linear scaling"])
+def test_a_page_without_a_kernel_shows_the_training_whole(shown):
+    lab = ReplicaLab(shown)
+    begun = lab.run.taken
+    still = lab.picture()
+    lab.finish()
+
+    assert begun < lab.run.whole
+    assert lab.picture() == still
+
+
+def test_the_ring_in_a_lab_shrinks_to_two_thirds_and_then_scrolls():
+    step = compute(Controls())
+
+    assert 'style="min-width:' in ring.render(step, 0)
+    assert "min-width" not in ring.render(step, 0, alone=True).partition("<style>")[0]

@@ -1,5 +1,6 @@
 from xml.etree import ElementTree
 
+import ipywidgets
 import numpy as np
 import pytest
 
@@ -522,6 +523,30 @@ def test_every_view_of_the_flow_is_well_formed(digits, fan, shown):
 
         drawn(render(flow.rows, tuple(flow.runs), shown, alone=True))
         drawn(table(flow.rows, tuple(flow.runs)))
+
+
+def test_the_flow_shrinks_to_two_thirds_and_then_scrolls(digits):
+    flow = GradientFlow(digits)
+    alone = render(flow.rows, tuple(flow.runs), SHOWS[0], alone=True)
+
+    assert 'style="min-width:' in render(flow.rows, tuple(flow.runs), SHOWS[0])
+    assert "min-width" not in alone.partition("<style>")[0]
+
+
+@pytest.mark.parametrize(
+    "lab", ["BatchNormLab", "DescentLab", "PlaygroundLab", "PrecisionLab", "ReplicaLab"]
+)
+def test_every_row_of_words_to_choose_from_has_a_name(lab):
+    def rows(widget):
+        if isinstance(widget, ipywidgets.ToggleButtons):
+            yield widget
+        for child in getattr(widget, "children", ()):
+            yield from rows(child)
+
+    found = list(rows(getattr(bp.widgets, lab)()))
+
+    assert found
+    assert all(row.tooltip for row in found)
 
 
 def test_zero_has_its_own_lane():

@@ -9,6 +9,7 @@ from .layout import Arrow, Box, Layout, Route, Spot, place
 from .scene import Cell, Link, Scene
 
 STATIC = Path(__file__).parent / "static"
+SHRINK = 0.68  # of its size is the least that a picture shrinks to; then it scrolls
 CHARACTER, CODE, BOLD = (
     6.8,
     7.5,

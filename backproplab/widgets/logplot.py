@@ -6,7 +6,7 @@ from html import escape
 from math import ceil, floor, isfinite, log10
 
 from ..magnitudes import Magnitude
-from .drawing import STATIC, opening
+from .drawing import SHRINK, STATIC, opening
 from .numerals import number
 
 SHOWS = ("values and gradients", "values", "gradients", "gain")
@@ -81,8 +81,9 @@ def render(
     gain = shown == "gain"
     what = "gain: |gradient sent on| / |gradient that came|"
     label = f"{shown} of {len(rows)} layers on a log scale"
+    least = 0 if alone else SHRINK * width
     parts = [
-        opening(width, height, "img", label, " bpl-plot"),
+        opening(width, height, "img", label, " bpl-plot", least),
         f"<style>{css}</style>" if alone else "",
         '<rect class="bpl-paper" width="100%" height="100%"/>',
         *_grid(rows, axes),

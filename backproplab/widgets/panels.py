@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .drawing import STATIC, opening
+from .drawing import SHRINK, STATIC, opening
 from .numerals import number
 
 LETTER = 6.1  # width of one in a label
-SHRINK = 0.68  # of its size is the least that a picture shrinks to; then it scrolls
 LEFT, RIGHT, TOP, BOTTOM = 50.0, 14.0, 44.0, 36.0  # around a plot
 
 

@@ -62,7 +62,7 @@ class Panel:
             style={"description_width": "66px"},
         )
         self.mode = ipywidgets.ToggleButtons(
-            options=MODES, style={"button_width": "92px"}
+            options=MODES, tooltip="which way", style={"button_width": "92px"}
         )
         self.features = {
             name: ipywidgets.Checkbox(False, description=name, indent=False)

@@ -10,6 +10,7 @@ from ...sockets import no_grad
 from ...trace import record
 from .data import REACH, features, grid
 from .net import Controls, Training, load, loss_of, responses
+from .places import places
 
 MIDDLE = 128  # the byte of 0; 127 steps either way
 
@@ -139,8 +140,6 @@ def nearest(training: Training, x: float, y: float) -> int:
 
 def scene(training: Training, version: int) -> dict[str, Any]:
     """What stays the same from frame to frame: names, places, points."""
-    from .picture import places
-
     c, p = training.controls, training.points
     return {
         "version": version,

@@ -1,15 +1,11 @@
 """PlaygroundLab: a small net trained live on points, open to the last weight."""
 
-import asyncio
 from time import perf_counter
 from typing import Any
 
-import anywidget
 import ipywidgets
 import numpy as np
-import traitlets
 
-from ..drawing import STATIC
 from ..lab import Lab, hint
 from ..numerals import number
 from . import chain as chains
@@ -19,7 +15,9 @@ from .chain import Chain
 from .controls import MODES, Panel
 from .frame import Frame
 from .net import LAYERS, UNITS, Controls, Training, build
+from .pane import ChainPane
 from .player import Player
+from .view import PlaygroundView
 from .words import said
 
 SLICE = 0.02  # seconds of training in a frame at most
@@ -30,19 +28,6 @@ TRY = (
     "Scrub the history back to the step where the loss fell."
 )
 _REBUILD = ("data", "noise", "features", "activation", "seed", "hidden")
-
-
-class PlaygroundView(anywidget.AnyWidget):
-    """The net in the browser; PlaygroundLab feeds it and listens to it."""
-
-    _esm = STATIC / "playground.js"
-    scene = traitlets.Dict().tag(sync=True)
-    frame = traitlets.Bytes(b"").tag(sync=True)
-    selected = traitlets.List([1, 0, 0]).tag(sync=True)
-    example = traitlets.Int(0).tag(sync=True)
-    backward = traitlets.Bool(False).tag(sync=True)
-    stage = traitlets.Int(0).tag(sync=True)
-    told = traitlets.Unicode("").tag(sync=True)
 
 
 class PlaygroundLab(Lab):
@@ -77,23 +62,20 @@ class PlaygroundLab(Lab):
     """
 
     frame: Frame
-    _player: Player | None = None
-    _due: asyncio.TimerHandle | None = None
 
     def __init__(self, data: str = "circle", **begin: Any) -> None:
+        # First of all: a lab that fails to begin is closed all the same.
+        self.pane = ChainPane(self._explain)
+        self._player = Player(self._turn, self._ended)
         self._begun = Controls(data, **begin)
         self.view, self.panel = PlaygroundView(), Panel()
-        self._formula = ipywidgets.HTMLMath()
-        self._formula.add_class("bpl-pane")
-        self._formula.add_class("bpl-chain")
         self._version = 0
-        self._player = Player(self._turn, self._ended)
         self.hidden, self.seed = self._begun.hidden, self._begun.seed
         self._make(self._begun)
         looks = picture.looks()
         style = ipywidgets.HTML(f"<style>{looks}</style>", layout={"display": "none"})
         p = self.panel
-        super().__init__(style, *p.above, self.view, *p.below, self._formula, hint(TRY))
+        super().__init__(style, *p.above, self.view, *p.below, self.pane, hint(TRY))
         self._restart()
         for control in (
             p.data, p.noise, p.activation, p.optimizer, p.lr, p.batch, p.decay,
@@ -123,14 +105,12 @@ class PlaygroundLab(Lab):
     @property
     def chain(self) -> Chain | None:
         """The gradient that is written out, at the weights that are shown."""
-        if self._due is not None:
-            self._overdue()
-        return self._chain
+        return self.pane.chain
 
     @property
     def playing(self) -> bool:
         """Whether it trains by itself."""
-        return self._player is not None and self._player.playing
+        return self._player.playing
 
     def train(self, steps: int) -> None:
         """Take steps of the optimiser, here and now."""
@@ -142,22 +122,20 @@ class PlaygroundLab(Lab):
 
     def play(self) -> None:
         """Let the kernel's loop train between other things."""
-        self._drop()
-        assert self._player is not None
+        self.pane.drop()
         if not self._player.play():
             self.say("Playing needs a running kernel; `lab.train(100)` trains here.")
         self._switch()
 
     def pause(self) -> None:
         """Stop training; ``play`` goes on from there."""
-        if self._player is not None and self._player.stop():
+        if self._player.stop():
             self._caught_up()
 
     def close(self) -> None:
         """Stop training and take the lab away."""
-        self._drop()
-        if self._player is not None:
-            self._player.stop()
+        self.pane.drop()
+        self._player.stop()
         super().close()
 
     def reshape(self, hidden: tuple[int, ...]) -> None:
@@ -188,7 +166,7 @@ class PlaygroundLab(Lab):
         """Begin a training."""
         self.training, self._eye = Training(c), build(c)
         self._version += 1
-        self._chain: Chain | None = None
+        self.pane.forget()
 
     def _restart(self) -> None:
         self.pause()
@@ -253,39 +231,20 @@ class PlaygroundLab(Lab):
                 view.frame = frames.pack(self.frame, self._version, self.training)
             self._switch()
             if not self.playing:
-                self._explain_soon()
+                self.pane.write_soon()
 
-    def _explain_soon(self) -> None:
-        """Write the gradient out once the picture is on its way; at once if no loop."""
-        self._drop()
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            self._explain()
-        else:
-            self._due = loop.call_later(0.04, self._overdue)
-
-    def _drop(self) -> None:
-        if self._due is not None:
-            self._due.cancel()
-            self._due = None
-
-    def _overdue(self) -> None:
-        with self.reported():
-            self._explain()
-
-    def _explain(self) -> None:
+    def _explain(self) -> tuple[Chain, str]:
         """Write out the chosen gradient, at the weights that are shown."""
-        t, c, k = self.training, self.training.controls, self.panel.example.value
-        x, y, batch = t.x, t.points.y, t.batch
-        layer, unit, source = self.view.selected
-        self._drop()
-        self._chain = chains.explain(
-            self._eye, c, (layer, unit, source), (x[batch], y[batch]), (x[k], y[k])
-        )
-        self._formula.value = chains.render(
-            self._chain, k, y[k], len(batch), self.frame.step
-        )
+        with self.reported():
+            t, k = self.training, self.panel.example.value
+            x, y, batch = t.x, t.points.y, t.batch
+            layer, unit, source = self.view.selected
+            chain = chains.explain(
+                self._eye, t.controls, (layer, unit, source), (x[batch], y[batch]),
+                (x[k], y[k]),
+            )  # fmt: skip
+            step = self.frame.step
+            return chain, chains.render(chain, k, y[k], len(batch), step)
 
     def _switch(self) -> None:
         """Enable what can be pressed now."""
@@ -326,7 +285,7 @@ class PlaygroundLab(Lab):
 
     def _asked(self, _: Any, content: dict[str, Any], __: Any) -> None:
         if "painted" in content or "visible" in content:
-            if self._player is not None and self._player.answered():
+            if self._player.answered():
                 self.play()
         elif "hidden" in content:
             self.reshape(tuple(content["hidden"]))

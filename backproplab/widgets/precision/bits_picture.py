@@ -6,7 +6,7 @@ from math import copysign, isfinite, log2
 
 import numpy as np
 
-from ..drawing import STATIC, opening
+from ..drawing import SHRINK, STATIC, opening
 from ..numerals import number
 from ..panels import Panel, css
 from .bits import Bits, around
@@ -27,9 +27,10 @@ def render(bits: Bits, *, alone: bool = False) -> str:
     """
     style = f"<style>{css()}{own_css()}</style>" if alone else ""
     label = f"{bits.fmt.name}: the bits {bits.code:0{bits.fmt.bits}b}"
+    looks, least = " bpl-plot bpl-panels bpl-bits", 0 if alone else SHRINK * WIDTH
     return "".join(
         [
-            opening(WIDTH, 342, "group", label, " bpl-plot bpl-panels bpl-bits"),
+            opening(WIDTH, 342, "group", label, looks, least),
             style,
             '<rect class="bpl-paper" width="100%" height="100%"/>',
             _cells(bits, alive=not alone),

@@ -6,7 +6,7 @@ from typing import Any
 import ipywidgets
 
 from ...errors import NameLookupError, near
-from ..lab import Lab, bar
+from ..lab import Lab, bar, toggles
 from .bits_section import BitsSection
 from .error_section import ErrorSection
 from .gradients_section import GradientsSection
@@ -47,10 +47,7 @@ class PrecisionLab(Lab):
         self._made: dict[str, Any] = {}
         self._place = ipywidgets.Box()
         self._place.add_class("bpl-section")
-        self.views = ipywidgets.ToggleButtons(
-            options=[(_SECTIONS[name][0], name) for name in names],
-            style={"button_width": "auto"},
-        )
+        self.views = toggles([(_SECTIONS[n][0], n) for n in names], "what is shown")
         super().__init__(*([bar(self.views)] if view is None else []), self._place)
         self._open()
         self.views.observe(self._open, "value")

@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets
 
 from ..drawing import STATIC
-from ..lab import Lab, bar, hint, status
+from ..lab import Lab, bar, hint, status, toggles
 from ..numerals import number
 from . import views
 from .controls import FAULTS, RATES, REPLICAS, ROWS, SHOWS, Controls, choose
@@ -55,9 +55,7 @@ class ReplicaLab(Lab):
         self._shown, self._task = shown, None  # type: str, asyncio.Task[None] | None
         self.step: Step = compute(self._begun)
         self.run: Replicas | Race | None = None
-        self.shown = ipywidgets.ToggleButtons(
-            options=SHOWS, style={"button_width": "auto"}
-        )
+        self.shown = toggles(SHOWS, "what is shown")
         self.replicas = ipywidgets.IntSlider(
             4, *REPLICAS, description="replicas", style={"description_width": "92px"}
         )
@@ -134,8 +132,8 @@ class ReplicaLab(Lab):
         self._switch()
 
     def picture(self) -> str:
-        """Draw what is shown as SVG."""
-        return views.drawn(*self._state(), alone=True)
+        """Draw what is shown as SVG; a training is drawn to its end."""
+        return views.still(*self._state())
 
     def __str__(self) -> str:
         c, shown = self.controls, self.shown.value
@@ -233,6 +231,7 @@ class ReplicaLab(Lab):
         ):  # fmt: skip
             part.layout.display = "" if wanted else "none"
         b["Run"].disabled = self._task is not None or not self._open()
+        b["Stop"].disabled = self._task is None
         b["Back"].disabled = self.stage.value == self.stage.min
         b["Next"].disabled = self.stage.value == self.stage.max
 

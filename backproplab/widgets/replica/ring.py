@@ -5,7 +5,7 @@ from html import escape
 import numpy as np
 
 from ...parallel import ring
-from ..drawing import STATIC, opening
+from ..drawing import SHRINK, STATIC, opening
 from ..numerals import number
 from ..panels import css
 from .step import Round, Step
@@ -35,10 +35,9 @@ def render(step: Step, stage: int, *, alone: bool = False) -> str:
     height = TOP + n * tall + 78
     columns = _Columns(step, stage, cell, tall)
     style = STATIC.joinpath("replica.css").read_text("utf-8")
+    looks, least = " bpl-plot bpl-panels bpl-ring", 0 if alone else SHRINK * width
     parts = [
-        opening(
-            width, height, "img", label(step, stage), " bpl-plot bpl-panels bpl-ring"
-        ),
+        opening(width, height, "img", label(step, stage), looks, least),
         f"<style>{css()}{style}</style>" if alone else "",
         '<rect class="bpl-paper" width="100%" height="100%"/>',
         columns.names(),

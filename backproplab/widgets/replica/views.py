@@ -1,5 +1,7 @@
 """What ReplicaLab shows and says, for each of its four views."""
 
+from functools import lru_cache
+
 from . import norm, panels, ring, scaling, words
 from .controls import Controls
 from .scaling import Race
@@ -45,3 +47,23 @@ def drawn(
         gap = norm.compute(c.replicas)
         return panels.batch_norm(gap, c.rows, alone=alone)
     return ring.render(step, stage, alone=alone)
+
+
+def still(
+    shown: str,
+    controls: Controls,
+    step: Step,
+    stage: int,
+    run: Replicas | Race | None,
+) -> str:
+    """Draw it for a page without a kernel: there, a training has reached its end."""
+    if run is not None and run.taken < run.whole:
+        run = _finished(controls, race=isinstance(run, Race))
+    return drawn(shown, controls, step, stage, run, alone=True)
+
+
+@lru_cache(maxsize=2)
+def _finished(controls: Controls, *, race: bool) -> Replicas | Race:
+    run = Race(controls) if race else Replicas(controls)
+    run.advance(run.whole)
+    return run

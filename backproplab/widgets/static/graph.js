@@ -48,8 +48,11 @@ function render({ model, el }) {
   const says = element("div", { class: "bpl-says", role: "status", "aria-live": "polite" });
   const stage = element("div", {
     class: "bpl-stage", tabindex: 0, role: "group",
-    "aria-label": "Computation graph. Arrow keys step, Home and End jump, space plays, Enter selects.",
+    "aria-label": "Computation graph. Arrow keys step, Home and End jump, space plays, Enter selects. " +
+      "Up and down scroll, left and right with Shift.",
   });
+  const more = element("div", { class: "bpl-more" },
+    ...spoken("The graph goes on beyond its frame: scroll, or click it and press `↑` `↓`, sideways `Shift` + `←` `→`."));
   const key = element("div", { class: "bpl-key" });
   key.innerHTML =
     "<span><b>━▶ = value</b>, forward</span>" +
@@ -61,7 +64,7 @@ function render({ model, el }) {
     class: "bpl-graph bpl-lab", onkeydown: press,
     // JupyterLab's own arrow keys match what has the focus, so that must refuse them.
     onfocusin: ({ target }) => target.setAttribute("data-lm-suppress-shortcuts", "true"),
-  }, bar, says, stage, note, key);
+  }, bar, says, stage, more, note, key);
   el.replaceChildren(root);
 
   const scene = () => model.get("scene");
@@ -114,6 +117,8 @@ function render({ model, el }) {
     else if (event.key === " " && target.closest?.(".bpl-fold")) activate(box);
     else if (event.key === " " && target.tagName !== "BUTTON") timer ? stop() : start();
     else if (target === slider) return;
+    else if (event.shiftKey && event.key === "ArrowRight") stage.scrollLeft += 80;
+    else if (event.shiftKey && event.key === "ArrowLeft") stage.scrollLeft -= 80;
     else if (event.key === "ArrowRight") go(step() + 1);
     else if (event.key === "ArrowLeft") go(step() - 1);
     else if (event.key === "Home") go(0);

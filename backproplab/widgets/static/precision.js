@@ -2,6 +2,7 @@
 // go from part to part. Python is told which, and sends the next picture.
 export default {
   render({ model, el }) {
+    el.classList.add("bpl-pressed");
     const parts = () => [...el.querySelectorAll("[data-press]")];
     const show = () => {
       const held = el.contains(document.activeElement)

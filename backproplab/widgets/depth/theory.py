@@ -5,8 +5,8 @@ from math import sqrt
 
 import numpy as np
 
-from .. import meanfield
-from .depth_controls import ACTIVATIONS, Controls
+from ... import meanfield
+from .controls import ACTIVATIONS, Controls
 
 
 def expected(c: Controls) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -4,10 +4,10 @@ from math import floor, isfinite, log10
 
 import numpy as np
 
-from .depth_controls import ACTIVATIONS
-from .depth_net import Depth
-from .numerals import number
-from .panels import Panel, sheet
+from ..numerals import number
+from ..panels import Panel, sheet
+from .controls import ACTIVATIONS
+from .net import Depth
 
 WAITS = "waits for your prediction"
 _WIDE, _HALF = 470.0, 122.0  # widths of plots
@@ -36,8 +36,8 @@ def render(d: Depth, guess: float | None, *, alone: bool = False) -> str:
 def says(d: Depth, guess: float | None) -> str:
     """Compare a prediction with what came out, in plain sentences, as HTML.
 
-    >>> from .depth_controls import Controls
-    >>> from .depth_net import measure
+    >>> from .controls import Controls
+    >>> from .net import measure
     >>> says(measure(Controls(depth=1)), 0.5)
     'One layer alone hands no gradient on to another. Take a greater depth.'
     """

@@ -5,9 +5,10 @@ from typing import Any
 
 import ipywidgets
 
-from ..errors import NameLookupError, near
-from ..trace import Trace
-from .depth_controls import (
+from ...errors import NameLookupError, near
+from ...trace import Trace
+from ..lab import LABEL, Lab, bar, hint, slider, status
+from .controls import (
     ACTIVATIONS,
     INITS,
     NORMS,
@@ -17,9 +18,8 @@ from .depth_controls import (
     Controls,
     check,
 )
-from .depth_net import measure, recorded
-from .depth_picture import render, says
-from .lab import LABEL, Lab, bar, hint, slider, status
+from .net import measure, recorded
+from .picture import render, says
 
 TRY = (
     "ReLU with Xavier weights, then with He. Sigmoid at depth 10. "
@@ -151,10 +151,11 @@ class DepthLab(Lab):
     def _update(self, _: Any = None) -> None:
         if self.quiet:
             return
-        with self.reported():
-            self.set["place"].disabled = self.set["norm"].value == "none"
-            self.shown = measure(self.controls)
-        self._draw()
+        with self.computing():
+            with self.reported():
+                self.set["place"].disabled = self.set["norm"].value == "none"
+                self.shown = measure(self.controls)
+            self._draw()
 
     def _draw(self) -> None:
         with self.reported():

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from .descent_surface import contours
-from .descent_walk import RATES, Controls, Descent
-from .numerals import number
-from .panels import Panel, sheet
+from ..numerals import number
+from ..panels import Panel, sheet
+from .surface import contours
+from .walk import RATES, Controls, Descent
 
 
 def render(descent: Descent, controls: Controls, *, alone: bool = False) -> str:

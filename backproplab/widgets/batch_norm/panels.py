@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from .batch_norm_depth import DEPTH, RATE, exponent, growth, per_layer
-from .batch_norm_paths import (
+from ..numerals import number
+from ..panels import Panel, around, sheet
+from .depth import DEPTH, RATE, exponent, growth, per_layer
+from .paths import (
     FEATURES,
     Batch,
     Controls,
@@ -14,9 +16,7 @@ from .batch_norm_paths import (
     members,
     notes,
 )
-from .batch_norm_running import BATCHES, Running, words
-from .numerals import number
-from .panels import Panel, around, sheet
+from .running import BATCHES, Running, words
 
 SHOWS = ("one batch", "running statistics", "depth")
 STEMS = 32  # that many of the entries which share a mean and a variance are shown

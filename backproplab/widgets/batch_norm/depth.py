@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops
-from ..tensor import Tensor
+from ... import ops
+from ...tensor import Tensor
 
 RATE = pi / (pi - 1)  # 1.467, growth of E(grad^2) a layer: Yang et al. 2019
 DEPTH = 32

@@ -4,12 +4,12 @@ from typing import Any
 
 import ipywidgets
 
-from ..nn.batch_norm import CONVENTIONS
-from . import batch_norm_panels as panels
-from .batch_norm_paths import MODES, MOST, NORMS, Batch, Controls, compute, default
-from .batch_norm_running import compute as follow
-from .lab import LABEL, Lab, bar, hint, reset, slider, status, toggles
-from .numerals import number
+from ...nn.batch_norm import CONVENTIONS
+from ..lab import LABEL, Lab, bar, hint, reset, slider, status, toggles
+from ..numerals import number
+from . import panels
+from .paths import MODES, MOST, NORMS, Batch, Controls, compute, default
+from .running import compute as follow
 
 SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, MOST)
 TRY = (

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import nn, ops, optim
-from ..data import moons
-from ..plot import figure
-from ..transforms import grad, hessian
+from ... import nn, ops, optim
+from ...data import moons
+from ...plot import figure
+from ...transforms import grad, hessian
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import optim
-from ..errors import RangeError, near
-from ..tensor import Tensor
-from .descent_surface import Surface, surfaces
+from ... import optim
+from ...errors import RangeError, near
+from ...tensor import Tensor
+from .surface import Surface, surfaces
 
 METHODS = ("SGD", "momentum", "RMSprop", "Adam")
 RATES = np.geomspace(1e-4, 10.0, 97)  # those whose end is shown beside one's own

@@ -5,9 +5,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from .. import nn
-from ..nn.batch_norm import CONVENTIONS
-from .batch_norm_paths import OFFSET, SPREAD, Controls, default
+from ... import nn
+from ...nn.batch_norm import CONVENTIONS
+from .paths import OFFSET, SPREAD, Controls, default
 
 BATCHES = 300
 

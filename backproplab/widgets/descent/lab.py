@@ -4,11 +4,11 @@ from typing import Any
 
 import ipywidgets
 
-from .descent_picture import render, says
-from .descent_surface import surfaces
-from .descent_walk import METHODS, Controls, compute
-from .lab import LABEL, Lab, bar, hint, reset, slider, status, toggles
-from .numerals import number
+from ..lab import LABEL, Lab, bar, hint, reset, slider, status, toggles
+from ..numerals import number
+from .picture import render, says
+from .surface import surfaces
+from .walk import METHODS, Controls, compute
 
 TRY = (
     "On the valley, raise the learning rate to 0.19, then to 0.21. Choose "

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import meanfield, ops
-from ..errors import RangeError
+from ... import meanfield, ops
+from ...errors import RangeError
 
 ACTIVATIONS: dict[str, Any] = {
     "ReLU": ops.relu,

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import ops
-from ..nn import init
-from ..sockets import scope
-from ..tensor import Tensor, tensor
-from ..trace import Trace, record
-from .depth_controls import ACTIVATIONS, Controls
-from .depth_theory import expected, lengths
+from ... import ops
+from ...nn import init
+from ...sockets import scope
+from ...tensor import Tensor, tensor
+from ...trace import Trace, record
+from .controls import ACTIVATIONS, Controls
+from .theory import expected, lengths
 
 FLAT = 0.05  # a slope below this share of the steepest one is called flat
 EPS = 1e-10  # so small that the theory may leave it out

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import nn
-from ..errors import RangeError, ShapeError, near
-from ..nn.batch_norm import CONVENTIONS
-from ..tensor import Tensor
-from ..trace import Trace, record
+from ... import nn
+from ...errors import RangeError, ShapeError, near
+from ...nn.batch_norm import CONVENTIONS
+from ...tensor import Tensor
+from ...trace import Trace, record
 
 NORMS = ("batch", "layer", "group", "RMS")
 MODES = ("train", "eval")
