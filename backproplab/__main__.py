@@ -11,7 +11,6 @@ PARTS = (
     "ops", "nn", "nn.init", "optim", "amp", "formats", "parallel", "data", "interop",
     "trace", "grade", "tex", "exercises", "widgets", "plot", "meanfield", "errors",
 )  # fmt: skip
-_WIDE = 110  # characters of a line
 
 
 def catalogue() -> dict[str, dict[str, Any]]:
@@ -27,7 +26,7 @@ def catalogue() -> dict[str, dict[str, Any]]:
             and getattr(thing, "__module__", "") == module.__name__
         ]
         names = {*getattr(module, "__all__", own), *getattr(module, "registry", ())}
-        found[part] = {name: getattr(module, name) for name in names}
+        found[part] = {name: getattr(module, name) for name in sorted(names)}
     return {
         part: {n: t for n, t in things.items() if _counts(t)}
         for part, things in found.items()
@@ -55,7 +54,7 @@ def main(words: list[str]) -> int:
             full = ".".join(filter(None, ("bp", part, name)))
             line = f"{full:<32} {claim(thing)}"
             if all(word.lower() in line.lower() for word in words):
-                lines.append(line if len(line) <= _WIDE else line[: _WIDE - 1] + "…")
+                lines.append(line)
         if lines:
             print(f"\n{part or 'backproplab'}", *lines, sep="\n  ")
             shown += len(lines)

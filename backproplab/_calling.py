@@ -7,6 +7,7 @@ from functools import wraps
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any
 
+from ._signatures import parameters
 from .errors import RuleError, near
 from .node import Node
 from .tape import apply, one, two
@@ -43,8 +44,8 @@ def caller(op: Primitive, body: Callable[..., Any]) -> Callable[..., Any]:
         )
 
     else:
-        kinds = op.signature.parameters
-        by_place = [k for k in defaults if kinds[k].kind is not Parameter.KEYWORD_ONLY]
+        kinds = {name: kind for name, (kind, _) in parameters(body).items()}
+        by_place = [k for k in defaults if kinds[k] is not Parameter.KEYWORD_ONLY]
         most = arity + len(by_place)
 
         def call(*args: Any, **static: Any) -> Any:

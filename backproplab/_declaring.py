@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from inspect import CO_VARARGS, CO_VARKEYWORDS, signature
+from inspect import signature
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
+from ._signatures import fits
 from .errors import RuleError, near
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _check(
     inputs: tuple[str, ...],
     options: tuple[str, ...],
 ) -> None:
-    if _fits(rule, len(first) + len(inputs), options):
+    if fits(rule, len(first) + len(inputs), options):
         return
     if "y" in inputs:
         first = tuple("z" if name == "y" else name for name in first)
@@ -96,25 +97,3 @@ def _check(
         help=f"write `lambda {taken}: ...`; a leading _ marks a value that backward "
         "does not need.",
     )
-
-
-def _fits(rule: Callable[..., Any], places: int, options: tuple[str, ...]) -> bool:
-    """Whether it can be called with so many values and these keywords."""
-    if type(rule) is not FunctionType:
-        try:
-            signature(rule).bind(*range(places), **dict.fromkeys(options))
-        except (TypeError, ValueError):
-            return False
-        return True
-    code = rule.__code__  # ten times faster to read than a signature
-    count, given = code.co_argcount, len(rule.__defaults__ or ())
-    if count < places and not code.co_flags & CO_VARARGS:
-        return False
-    if any(x not in options for x in code.co_varnames[places : count - given]):
-        return False
-    named = code.co_varnames[count : count + code.co_kwonlyargcount]
-    preset = rule.__kwdefaults__ or {}
-    if any(x not in options and x not in preset for x in named):
-        return False
-    taken = (*code.co_varnames[places:count], *named)
-    return bool(code.co_flags & CO_VARKEYWORDS) or all(x in taken for x in options)

@@ -11,9 +11,7 @@ There is one rule for each differentiable input, in order; None where no gradien
 """
 
 from collections.abc import Callable
-from functools import lru_cache
-from inspect import CO_VARARGS, Parameter, Signature, signature
-from types import FunctionType
+from inspect import Parameter, Signature, signature
 from typing import Any
 
 import numpy as np
@@ -21,11 +19,9 @@ import numpy as np
 from ._arrays import shape_words
 from ._calling import caller
 from ._declaring import check_body, check_options, check_rules
+from ._deriving import Rule, derive
+from ._signatures import parameters
 from .errors import BackpropError, ShapeError
-from .tape import apply, unchanged
-
-Rule = Callable[..., Any]
-_parameters = lru_cache(maxsize=4)(signature)  # a rule is read several times in a row
 
 numpy_rules: dict[Any, Callable[..., Any]] = {}  # NumPy function -> our op
 
@@ -35,8 +31,9 @@ class Primitive:
 
     Attributes:
         name: its name in ``bp.ops``.
+        body: the function as declared.
         kind: "elementwise", "linear" or "primitive".
-        value: the function of arrays.
+        value: the function of arrays: the body, or the ufunc that it calls.
         rules: as declared, for reading and for TeX.
         pullbacks: one canonical ``(g, y, *inputs, **static) -> contribution`` an input.
         vjp: all contributions at once, ``(g, y, *inputs, wrt, **static) -> sequence``.
@@ -48,11 +45,11 @@ class Primitive:
     """
 
     __slots__ = (
+        "body",
         "call",
         "cast",
         "defaults",
         "differentiable",
-        "doc",
         "example",
         "inputs",
         "jvp",
@@ -66,17 +63,16 @@ class Primitive:
         "requires",
         "rules",
         "saves",
-        "signature",
         "value",
         "variadic",
         "vjp",
     )  # fmt: skip
 
+    body: Rule
     call: Rule
     cast: str
     defaults: dict[str, Any]
     differentiable: bool
-    doc: str
     example: Rule
     inputs: tuple[str, ...]
     jvp: Rule | None
@@ -84,16 +80,20 @@ class Primitive:
     kind: str
     listed: bool
     name: str
-    needs: "_Needs"
+    needs: tuple[Any, ...]
     numpy: tuple[Any, ...]
     pullbacks: tuple[Any, ...]
     requires: str
     rules: tuple[Any, ...]
     saves: bool
-    signature: Signature
     value: Rule
     variadic: bool
     vjp: Rule | None
+
+    @property
+    def signature(self) -> Signature:
+        """What the body takes; of the call the same."""
+        return signature(self.body)
 
     def __repr__(self) -> str:
         return f"<{self.kind} op {self.name}{self.signature}>"
@@ -249,13 +249,11 @@ def _declare(
 ) -> Primitive:
     op = Primitive()
     op.name, op.kind, op.value, op.rules = name or value.__name__, kind, value, rules
-    op.signature = signature(value)
-    parameters = list(op.signature.parameters.values())
-    op.variadic = bool(parameters) and parameters[0].kind is Parameter.VAR_POSITIONAL
+    op.body, taken = value, list(parameters(value).items())
+    op.variadic = bool(taken) and taken[0][1][0] is Parameter.VAR_POSITIONAL
     arity = 1 if op.variadic else inputs or len(rules)
-    op.inputs = tuple(p.name for p in parameters[:arity])
-    op.defaults = {p.name: p.default for p in parameters[arity:]}
-    op.doc = value.__doc__ or ""
+    op.inputs = tuple(name for name, _ in taken[:arity])
+    op.defaults = {name: default for name, (_, default) in taken[arity:]}
     op.cast, op.requires, op.saves, op.listed = cast, requires, saves, listed
     op.example = example or (lambda rng: ((rng.normal(size=(3, 4)),), {}))
     op.numpy = (ufunc,) if ufunc else numpy if isinstance(numpy, tuple) else (numpy,)
@@ -266,114 +264,5 @@ def _declare(
         op.value = ufunc  # what the body calls
     # Our own ops are tested for it; one of a learner's may widen float32.
     op.keeps_form = kind == "elementwise" and value.__module__.startswith(__package__)
-    by_kind: dict[str, Any] = {
-        "elementwise": (_partial_pullback, _sum_of_partials(rules)),
-        "linear": (_transpose_pullback, _multilinear(op)),
-        "primitive": (lambda rule, _: rule, jvp),
-    }
-    pull, op.jvp = by_kind[kind]
-    fixed = 0 if op.variadic or op.defaults else arity
-    op.pullbacks = tuple(None if rule is None else pull(rule, fixed) for rule in rules)
-    skip = {"elementwise": 0, "linear": -1, "primitive": 1}[kind]
-    op.needs = _Needs(_needed(rule, skip, arity) for rule in rules)
+    derive(op, arity, jvp)
     return op
-
-
-class _Needs(tuple[Any, ...]):
-    """What each rule reads; a joint vjp and a variadic op read everything (None)."""
-
-    __slots__ = ()
-
-    def __getitem__(self, k: Any) -> Any:
-        return tuple.__getitem__(self, k) if k < len(self) else None
-
-
-def _needed(rule: Any, skip: int, arity: int) -> tuple[int, ...] | None:
-    """Positions (0 is y) of the parameters that do not begin with an underscore."""
-    if not callable(rule):
-        return ()
-    names = _positional(rule)
-    if names is None:
-        return None
-    shift = 1 if skip < 0 else 0  # a transpose has no y
-    names = names[abs(skip) :][: arity + 1 - shift]
-    return tuple(i + shift for i, n in enumerate(names) if not n.startswith("_"))
-
-
-def _positional(rule: Rule) -> list[str] | None:
-    """Names of the positional parameters; None where there are as many as one likes."""
-    if type(rule) is FunctionType and not rule.__dict__:
-        code = rule.__code__  # ten times faster to read than a signature
-        if code.co_flags & CO_VARARGS:
-            return None
-        return list(code.co_varnames[: code.co_argcount])
-    parameters = _parameters(rule).parameters.values()
-    if any(p.kind is Parameter.VAR_POSITIONAL for p in parameters):
-        return None
-    keyword = (Parameter.KEYWORD_ONLY, Parameter.VAR_KEYWORD)
-    return [p.name for p in parameters if p.kind not in keyword]
-
-
-def _partial_pullback(partial: Any, arity: int = 0) -> Rule:
-    """Multiply g by the partial; into ``out`` where the engine offers an array.
-
-    Written out where there are one or two inputs and no options, since passing on
-    ``*inputs`` and ``**static`` costs more than a product of small arrays.
-    """
-    if not callable(partial):
-        if partial == 1:
-            return unchanged
-
-        def multiple(g: Any, *_inputs: Any, out: Any = None, **_static: Any) -> Any:
-            return g * partial if out is None else np.multiply(g, partial, out=out)
-
-        return multiple
-
-    def of_one(g: Any, y: Any, x: Any, out: Any = None) -> Any:
-        slope = partial(y, x)
-        return g * slope if out is None else np.multiply(g, slope, out=out)
-
-    def of_two(g: Any, z: Any, x: Any, y: Any, out: Any = None) -> Any:
-        slope = partial(z, x, y)
-        return g * slope if out is None else np.multiply(g, slope, out=out)
-
-    def pullback(g: Any, y: Any, *inputs: Any, out: Any = None, **static: Any) -> Any:
-        slope = partial(y, *inputs, **static)
-        return g * slope if out is None else np.multiply(g, slope, out=out)
-
-    by_arity: dict[int, Rule] = {1: of_one, 2: of_two}
-    return by_arity.get(arity, pullback)
-
-
-def _sum_of_partials(partials: tuple[Any, ...]) -> Rule:
-    pulls = [None if p is None else _partial_pullback(p) for p in partials]
-
-    def jvp(tangents: Any, y: Any, *inputs: Any, **static: Any) -> Any:
-        terms = [
-            pull(t, y, *inputs, **static)
-            for t, pull in zip(tangents, pulls, strict=True)
-            if t is not None and pull is not None
-        ]
-        return sum(terms[1:], terms[0]) if terms else None
-
-    return jvp
-
-
-def _transpose_pullback(transpose: Rule, arity: int) -> Rule:
-    if arity == 1:
-        return lambda g, _y, x: transpose(g, x)
-    if arity == 2:
-        return lambda g, _z, x, y: transpose(g, x, y)
-    return lambda g, _y, *inputs, **static: transpose(g, *inputs, **static)
-
-
-def _multilinear(op: Primitive) -> Rule:
-    def jvp(tangents: Any, _y: Any, *inputs: Any, **static: Any) -> Any:
-        terms = [
-            apply(op, (*inputs[:k], t, *inputs[k + 1 :]), static)
-            for k, t in enumerate(tangents)
-            if t is not None
-        ]
-        return sum(terms[1:], terms[0]) if terms else None
-
-    return jvp

@@ -1,4 +1,4 @@
-"""Tensor: a node of the tape that behaves like an array. Its calculus is in ops/."""
+"""Tensor: a node of the tape that behaves like an array; ``_operators`` has its ops."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
@@ -8,11 +8,8 @@ import numpy as np
 from . import ops
 from ._memory import keep_freed
 from ._numpy import CONSTANT, no_rule, plain
-from .errors import (
-    DTypeError,
-    GradError,
-    ShapeError,
-)
+from ._operators import methods
+from .errors import DTypeError, GradError, ShapeError
 from .node import Change, Handle, Node, extra, form_of, ids, label, mark_changed
 from .primitive import numpy_rules
 from .sockets import is_grad_enabled
@@ -373,60 +370,7 @@ def _accumulate(leaf: Any, g: Any, ours: bool) -> None:
             leaf.grad = g if ours else np.array(g)
 
 
-def _reflected(op: Callable[..., Any]) -> Callable[[Any, Any], Any]:
-    return lambda self, other: op(other, self)
-
-
-def _comparison(ufunc: Any) -> Callable[[Any, Any], Any]:
-    return lambda self, other: ufunc(self._data, plain(other))
-
-
-def _constant(name: str) -> Callable[..., Any]:
-    return lambda self, *args, **kwargs: getattr(self.data, name)(*args, **kwargs)
-
-
-def _augmented(op: Callable[..., Any]) -> Callable[[Any, Any], Any]:
-    """A new tensor; but with the tape off a leaf is updated in place, as in PyTorch."""
-
-    def update(self: Any, other: Any) -> Any:
-        if self._edges != () or is_grad_enabled():
-            return op(self, other)
-        self.data[...] = op(self._data, plain(other))
-        mark_changed(self)
-        return self
-
-    return update
-
-
-for _name, _op in {
-    "add": ops.add, "sub": ops.subtract, "mul": ops.multiply, "truediv": ops.divide,
-    "pow": ops.power, "matmul": ops.matmul, "mod": ops.remainder,
-}.items():  # fmt: skip
-    setattr(Tensor, f"__{_name}__", _op)
-    setattr(Tensor, f"__i{_name}__", _augmented(_op))
-    setattr(Tensor, f"__r{_name}__", _reflected(_op))
-for _name, _op in {
-    "neg": ops.negative, "pos": ops.positive, "abs": ops.abs,
-}.items():  # fmt: skip
-    setattr(Tensor, f"__{_name}__", _op)
-for _name, _ufunc in {
-    "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
-    "gt": np.greater, "ge": np.greater_equal, "floordiv": np.floor_divide,
-}.items():  # fmt: skip
-    setattr(Tensor, f"__{_name}__", _comparison(_ufunc))
-for _name in ("all", "any", "argmax", "argmin", "argsort"):
-    setattr(Tensor, _name, _constant(_name))
-Tensor.flatten = ops.ravel  # type: ignore[attr-defined]
-for _name in (
-    "abs", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
-    "clip", "cos", "cosh", "cumsum", "diagonal", "dot", "erf", "exp", "exp2", "expm1",
-    "fmax", "fmin", "fmod", "inner", "log", "log10", "log1p", "log2", "log_softmax",
-    "logsumexp", "matmul", "max", "maximum", "mean", "min", "minimum", "moveaxis",
-    "norm", "outer", "prod", "ravel", "reciprocal", "relu", "remainder", "repeat",
-    "sigmoid", "sign", "sin", "sinc", "sinh", "softmax", "sqrt", "square", "squeeze",
-    "std", "sum", "swapaxes", "take", "tan", "tanh", "tile", "trace", "tril", "triu",
-    "var",
-):  # fmt: skip
-    setattr(Tensor, _name, getattr(ops, _name))
+for _name, _method in methods.items():
+    setattr(Tensor, _name, _method)
 
 keep_freed()

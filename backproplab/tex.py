@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._arrays import fit
-from ._symbols import Symbol, lift, sent, variable
+from ._routes import along, chosen, end_of, hop, routes_between, seed
+from ._symbols import Symbol, lift, variable
 from .errors import GradError
-from .trace import Path, replay
+from .trace import replay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .trace import Trace
+    from .trace import Path, Trace
 
-_MOST_TERMS = 12
 _LARGEST = 12  # array whose numbers are written out
 
 
@@ -72,11 +71,11 @@ def chain_rule(
     &= 6\,h\,\left(1 - h^{2}\right)
     \end{aligned}
     """
-    start, end = run[a].id, _end(run, b)
-    routes = _routes(run, start, end)
+    start, end = run[a].id, end_of(run, b)
+    routes = routes_between(run, start, end)
     if path is not None:
-        routes = [_chosen(run, routes, path)]
-    terms = [_along(run, route) for route in routes]
+        routes = [chosen(run, routes, path)]
+    terms = [along(run, route) for route in routes]
     lines = [
         " + ".join(_fractions(run, route) for route in routes),
         _added(terms).tex,
@@ -107,7 +106,7 @@ def gradients(run: Trace, b: str | int | None = None) -> TeX:
     \frac{\partial L}{\partial x} &= 2\,\frac{\partial L}{\partial h}\,x
     \end{aligned}
     """
-    end = _end(run, b)
+    end = end_of(run, b)
     received: dict[int, Symbol] = {}
     lines = []
     for v in range(end, -1, -1):
@@ -118,8 +117,8 @@ def gradients(run: Trace, b: str | int | None = None) -> TeX:
             lines.append(f"{left} &= {received[v].tex}")
             g = Symbol(left, run[v].value)
         else:
-            g = _seed(run, end)
-        for u, c in _hop(run, v, g).items():
+            g = seed(run, end)
+        for u, c in hop(run, v, g).items():
             received[u] = received[u] + c if u in received else c
     if not lines:
         raise _nothing_flows(run, end)
@@ -149,117 +148,11 @@ def equations(run: Trace) -> TeX:
     return _aligned(lines)
 
 
-# The graph of named values: a hop leads from one to the named values that it was
-# computed from, through all that lies between.
-
-
-def _passed_over(run: Trace, i: int) -> bool:
-    return replay.is_nameless(run, i) and bool(run[i].contributions)
-
-
-def _hop(run: Trace, v: int, g: Symbol) -> dict[int, Symbol]:
-    """What ``v`` sends back to the named values closest to it, when ``g`` comes in."""
-    waiting, arrived = {v: g}, dict[int, Symbol]()
-    while waiting:
-        i = max(waiting)
-        g = waiting.pop(i)
-        entry = run._entries[i]
-        y = Symbol(variable(entry.name), entry.value)
-        xs = [None if x < 0 else replay.symbol(run, x) for x in entry.inputs]
-        for k, x in replay.edges(run, i):
-            c = sent(entry.primitive, k, g, y, xs, entry.static)
-            value = np.asarray(run._entries[x].value)
-            c = fit(c, value) if c.shape != value.shape else c
-            into = waiting if _passed_over(run, x) else arrived
-            into[x] = into[x] + c if x in into else c
-    return arrived
-
-
-def _routes(run: Trace, start: int, end: int) -> list[tuple[int, ...]]:
-    """All paths of named values, from ``end`` back to ``start``."""
-    inputs: dict[int, list[int]] = {}
-    count = {start: 1}
-    for v in range(start + 1, end + 1):
-        if v == end or not _passed_over(run, v):
-            inputs[v] = sorted(_hop(run, v, _seed(run, v)))
-            count[v] = sum(count.get(u, 0) for u in inputs[v])
-    total = count.get(end, 0)
-    if not total:
-        raise GradError(
-            f"chain_rule: no gradient flows from {run[end].name} to {run[start].name}.",
-            help="the first name is an input, the second depends on it; "
-            "see `run.paths(a, b)`.",
-        )
-    if total > _MOST_TERMS:
-        raise GradError(
-            f"chain_rule: there are {total} paths from {run[start].name} to "
-            f"{run[end].name}; at most {_MOST_TERMS} are written out.",
-            help="choose one (`path=[...]`, its names in order), "
-            "or write `bp.tex.gradients(run)`.",
-        )
-    found: list[tuple[int, ...]] = []
-    open_ends: list[tuple[int, ...]] = [(end,)]
-    while open_ends:
-        route = open_ends.pop()
-        if route[-1] == start:
-            found.append(route)
-            continue
-        nexts = (u for u in inputs.get(route[-1], ()) if count.get(u))
-        open_ends += [(*route, u) for u in nexts]
-    return sorted(found, key=len)
-
-
-def _chosen(
-    run: Trace, routes: list[tuple[int, ...]], path: Sequence[str] | Path
-) -> tuple[int, ...]:
-    given: tuple[str, ...] = tuple(path.nodes if isinstance(path, Path) else path)
-    names = [
-        name for name in given if name not in run or not _passed_over(run, run[name].id)
-    ]
-    for route in routes:
-        if [run[i].name for i in reversed(route)] == names:
-            return route
-    known = ", ".join(" -> ".join(run[i].name for i in reversed(r)) for r in routes)
-    raise GradError(
-        f"chain_rule: {' -> '.join(map(str, given))} is no path of this run.",
-        help=f"there are: {known}.",
-    )
-
-
-def _along(run: Trace, route: tuple[int, ...]) -> Symbol:
-    g = _seed(run, route[0])
-    for v, u in pairwise(route):
-        g = _hop(run, v, g)[u]
-    return g
-
-
-def _seed(run: Trace, i: int) -> Symbol:
-    r = run[i]
-    g = np.ones_like(r.value) if r.grad is None else r.grad
-    if np.ndim(g) == 0 and g == 1:
-        one = lift(1.0)
-        one.value = np.asarray(g)
-        return one
-    return Symbol("g", g)
-
-
-def _end(run: Trace, b: str | int | None) -> int:
-    if b is not None:
-        return run[b].id
-    seeds = replay.seeds(run)
-    if not seeds:
-        run.need_backward("chain_rule")
-    return max(seeds)
-
-
 def _nothing_flows(run: Trace, end: int) -> GradError:
     return GradError(
         f"gradients: no gradient flows back from {run[end].name}.",
         help="make an input with `bp.tensor(..., requires_grad=True)`.",
     )
-
-
-# Writing.
 
 
 def _fraction(run: Trace, of: int, by: int) -> str:

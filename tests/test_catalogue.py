@@ -25,6 +25,10 @@ def test_every_part_that_loads_when_asked_for_is_listed():
     assert bp._LATER - asked <= {"anomaly", "check", "saving", "transforms"}
 
 
+def test_functions_made_of_ops_are_listed_beside_the_ops():
+    assert {"tanh", "split", "svd", "table"} <= set(catalogue()["ops"])
+
+
 def test_a_word_finds_names_and_what_is_said_of_them(capsys):
     assert 0 == main(["jvp", "Return"])
     assert "bp.jvp" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,17 +13,28 @@ README = PACKAGE.with_name("README.md")
 
 # From the ground up. What stands on one floor may import its neighbours there.
 FLOORS = (
-    ("errors", "_arrays", "_memory", "formats", "_symbols", "_table", "distributions"),
+    (
+        "errors",
+        "_arrays",
+        "_memory",
+        "formats",
+        "_symbols",
+        "_table",
+        "distributions",
+        "_signatures",
+    ),
     ("sockets", "node", "_numpy"),
     ("tape",),
-    ("_calling", "_declaring"),
+    ("_calling", "_declaring", "_deriving"),
     ("primitive",),
     ("ops",),
+    ("_operators",),
     ("tensor",),
-    ("_trees", "_linearize", "_checkpoint", "_numerical", "_causes"),
+    ("_trees", "_linearize", "_checkpoint", "_numerical", "_points", "_causes"),
     ("transforms", "check", "anomaly"),
     ("nn", "optim", "amp", "parallel", "data", "interop", "saving", "meanfield"),
     ("trace",),
+    ("_routes",),
     ("grade", "tex", "magnitudes"),
     ("exercises", "plot", "comparison", "monitor"),
     ("widgets",),
@@ -50,13 +62,20 @@ def part_of(path: Path, package: Path) -> str:
     return path.relative_to(package).with_suffix("").parts[0]
 
 
-def statements(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those that only a type checker reads."""
+def statements(tree: ast.AST, *, lazy: bool = True) -> Iterator[ast.AST]:
+    """All nodes but those that only a type checker reads.
+
+    Args:
+        tree: of a file.
+        lazy: with those in functions, which run later than the file is loaded.
+    """
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             continue
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not lazy:
+            continue
         yield node
-        yield from statements(node)
+        yield from statements(node, lazy=lazy)
 
 
 def imported(path: Path, package: Path) -> set[tuple[str, str]]:
@@ -79,6 +98,30 @@ def imported(path: Path, package: Path) -> set[tuple[str, str]]:
             elif rest:
                 found.add(("part", rest[0]))
     return found
+
+
+def needed(path: Path, package: Path) -> set[Path]:
+    """Files of the package that are loaded before a file is; lazy imports are not."""
+    found = set()
+    for node in statements(ast.parse(path.read_text()), lazy=False):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = path.parents[node.level - 1]
+            base = base.joinpath(*(node.module or "").split("."))
+            parts = [base / alias.name for alias in node.names]
+            files = [p.with_suffix(".py") for p in (base, *parts)]
+            faces = [p / "__init__.py" for p in (base, *parts) if p not in path.parents]
+            found |= {file for file in (*files, *faces) if file.exists()}
+    return found - {path, package / "__init__.py"}
+
+
+def circle(package: Path) -> list[str]:
+    """Files that need each other to be loaded, from one back to itself; or none."""
+    files = sorted(package.rglob("*.py"))
+    try:
+        TopologicalSorter({f: needed(f, package) for f in files}).prepare()
+    except CycleError as error:
+        return [f.relative_to(package).as_posix() for f in error.args[1]]
+    return []
 
 
 def violations(package: Path) -> list[str]:
@@ -110,6 +153,22 @@ def test_every_floor_that_is_built_has_its_files() -> None:
 
     assert built <= set(HEIGHT)
     assert {"tape", "ops", "nn", "trace", "grade", "tex", "widgets"} <= built
+
+
+def test_no_file_is_needed_by_what_it_needs() -> None:
+    assert circle(PACKAGE) == []
+
+
+def test_two_files_that_need_each_other_are_caught(tmp_path) -> None:
+    package = tmp_path / "backproplab"
+    (package / "nn").mkdir(parents=True)
+    (package / "nn" / "linear.py").write_text("from . import init\nfrom .a import b")
+    (package / "nn" / "init.py").write_text("def f():\n    from .linear import x")
+    assert circle(package) == []
+
+    (package / "nn" / "init.py").write_text("from .linear import x")
+
+    assert {"nn/init.py", "nn/linear.py"} == set(circle(package))
 
 
 def drawn(text: str) -> list[list[str]]:

@@ -8,6 +8,7 @@ import backproplab as bp
 from backproplab import nn, plot
 from backproplab.distributions import EDGES, Store, added, measure
 from backproplab.errors import GradError, RangeError
+from backproplab.plot.charts import _looks
 
 rng = np.random.default_rng(0)
 
@@ -557,7 +558,7 @@ def test_updates_are_drawn_alone_and_into_a_given_figure(monitor):
 
 
 def test_many_lines_have_looks_of_their_own():
-    looks = plot._looks(9)
+    looks = _looks(9)
 
     assert 9 == len({(tuple(k["color"]), str(k["linestyle"])) for k in looks})
 

@@ -460,7 +460,7 @@ def test_every_numpy_function_with_a_rule_has_a_public_name_in_ops():
 
 @each(OPS)
 def test_the_docstring_begins_with_a_claim(op):
-    first = op.doc.strip().split("\n")[0]
+    first = op.body.__doc__.strip().split("\n")[0]
 
     assert first, f"{op.name} has no docstring; its first line is its row in the list"
     assert first.endswith(".")

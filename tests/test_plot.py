@@ -27,6 +27,15 @@ def test_a_figure_shows_itself_in_a_notebook(run):
     assert "<svg " == fig._repr_html_()[:5]
 
 
+def test_a_screen_reader_hears_what_a_chart_shows():
+    fig = plot.by_layer(["a", "b"], {"gain": {"plain <": [1.0, 2.0], "skip": [1, 1]}})
+
+    assert (
+        '<svg role="img" aria-label="chart. gain against layer: plain &lt;, skip" '
+        in plot.svg(fig)
+    )
+
+
 def test_importing_the_package_loads_no_picture_library():
     code = (
         "import sys, backproplab;"

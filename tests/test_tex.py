@@ -6,6 +6,7 @@ import pytest
 
 import backproplab as bp
 from backproplab import tex
+from backproplab._routes import along, routes_between
 from backproplab.errors import GradError, NameLookupError
 
 
@@ -118,8 +119,8 @@ def test_the_value_of_each_term_adds_up_to_the_gradient(scalar_run, matrix_run) 
     for run in (scalar_run, matrix_run):
         for r in run:
             if r.op == "leaf" and r.grad is not None:
-                routes = tex._routes(run, r.id, run["loss"].id)
-                total = sum(tex._along(run, route).value for route in routes)
+                routes = routes_between(run, r.id, run["loss"].id)
+                total = sum(along(run, route).value for route in routes)
                 np.testing.assert_allclose(total, r.grad, rtol=1e-12)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from .._table import Table
 from ..distributions import KEPT, History, Store
 from ..errors import GradError, RangeError
 from ..sockets import mode
+from .pictures import NOTHING, drawn, table
 from .step import ACTIVATIONS, GRADIENTS, TrainingStep
 
 if TYPE_CHECKING:
@@ -19,11 +18,10 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from .._table import Table
     from ..nn import Module
 
 EVERY = 64
-UPDATES = "updates"
-SHOWS = (ACTIVATIONS, GRADIENTS, UPDATES)
 
 
 class Monitor:
@@ -207,21 +205,7 @@ class Monitor:
         Args:
             step: position among ``kept``; the last one by default.
         """
-        values, grads, moved = self.activations, self.gradients, self.updates
-        return Table(
-            {
-                "name": name,
-                **_columns(values.get(name), step),
-                "gradient rms": _number(grads.get(name), "rms", step),
-                "|gradient|": _number(grads.get(name), "peak", step),
-                "update": float(moved[name][step]) if name in moved else None,
-                "not finite": sum(
-                    int(_number(h.get(name), "nonfinite", step) or 0)
-                    for h in (values, grads)
-                ),
-            }
-            for name in dict.fromkeys([*values, *grads])
-        )
+        return table(self.activations, self.gradients, self.updates, step)
 
     def plot(
         self, shown: str = "", layers: str = "*", *, fig: Figure | None = None
@@ -238,43 +222,14 @@ class Monitor:
             RangeError: for any other word, or if no name fits.
             GradError: if no step was measured yet.
         """
-        from .. import plot
-
-        if shown and shown not in SHOWS:
-            raise RangeError(
-                f"Monitor.plot: there is no {shown!r}.",
-                help=f"shown is one of {', '.join(SHOWS)}; or nothing, for all.",
-            )
-        if not self.kept:
-            raise GradError(
-                "Monitor.plot: no step was measured yet.", help=_HELP_NOTHING
-            )
-        seen = {ACTIVATIONS: self.activations, GRADIENTS: self.gradients}
-        fits = {
-            kind: {n: h for n, h in found.items() if fnmatchcase(n, layers)}
-            for kind, found in seen.items()
-        }
-        moved = {n: u for n, u in self.updates.items() if fnmatchcase(n, layers)}
-        if not fits.get(shown, moved or fits[ACTIVATIONS]):
-            raise RangeError(
-                f"Monitor.plot: no name fits {layers!r}.",
-                help="print the monitor to see the names.",
-            )
-        if shown in fits:
-            return plot.histograms(fits[shown], shown, fig=fig)
-        sizes = {
-            "activations: std": {n: h.std for n, h in fits[ACTIVATIONS].items()},
-            "gradients: rms": {n: fits[GRADIENTS][n].rms for n in moved},
-            "updates: |Δw| / |w|": moved,
-        }
-        if shown == UPDATES:
-            sizes = dict(list(sizes.items())[-1:])
-        drawn = {what: lines for what, lines in sizes.items() if lines}
-        return plot.over_steps(self.kept, drawn, fig=fig)
+        return drawn(
+            self.kept, self.activations, self.gradients, self.updates,
+            shown, layers, fig,
+        )  # fmt: skip
 
     def __str__(self) -> str:
         if not self.kept:
-            return f"{self!r}\n{_HELP_NOTHING}"
+            return f"{self!r}\n{NOTHING}"
         return f"{self!r}\nat step {self.kept[-1]}\n{self.table()}"
 
     def __repr__(self) -> str:
@@ -284,23 +239,6 @@ class Monitor:
             f"{len(self.kept)} rows, {layers} layers, {len(self._parameters)} "
             f"parameters{'' if self._handles else ', removed'}>"
         )
-
-
-_HELP_NOTHING = (
-    "call the model in training mode, then backward() and an optimizer step."
-)
-
-
-def _number(history: History | None, field: str, step: int) -> float | None:
-    if history is None:
-        return None
-    return float(getattr(history, field)[step])
-
-
-def _columns(history: History | None, step: int) -> dict[str, float | None]:
-    fields = {"mean": "mean", "std": "std", "|max|": "peak", "zeros": "zeros"}
-    found = {word: _number(history, f, step) for word, f in fields.items()}
-    return found | {"dead": _number(history, "dead", step)}
 
 
 def _require_module(model: Any) -> None:

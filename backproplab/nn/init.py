@@ -12,6 +12,11 @@ import numpy as np
 
 from ..errors import RangeError, ShapeError, near
 
+__all__ = [
+    "calculate_gain", "kaiming_normal", "kaiming_uniform", "orthogonal",
+    "xavier_normal", "xavier_uniform",
+]  # fmt: skip
+
 Shape = tuple[int, ...]
 
 

@@ -13,6 +13,7 @@ from . import (
     activation,
     arithmetic,
     attention,
+    choice,
     contraction,
     convolution,
     decomposition,
@@ -31,6 +32,7 @@ from . import (
     rearranging,
     reduction,
     shape,
+    sorting,
     special,
     spectrum,
     transcendental,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 _FIELDS = (
     arithmetic,
+    choice,
     transcendental,
     special,
     activation,
@@ -60,6 +63,7 @@ _FIELDS = (
     joining,
     rearranging,
     indexing,
+    sorting,
     loss,
     likelihood,
     normalisation,
@@ -76,18 +80,16 @@ registry: dict[str, Primitive] = {
     for function in vars(field).values()
     if isinstance(op := getattr(function, "primitive", None), Primitive)
 }
-globals().update({name: op.call for name, op in registry.items()})
-globals().update(  # functions made of ops, such as split
-    {
-        name: function
-        for field in _FIELDS
-        for name, function in vars(field).items()
-        if isinstance(function, FunctionType)
-        and function.__module__ == field.__name__
-        and getattr(function, "primitive", None) is None
-        and not name.startswith("_")
-    }
-)
+composed = {  # functions made of ops, such as split
+    name: function
+    for field in _FIELDS
+    for name, function in vars(field).items()
+    if isinstance(function, FunctionType)
+    and function.__module__ == field.__name__
+    and getattr(function, "primitive", None) is None
+    and not name.startswith("_")
+}
+globals().update({name: op.call for name, op in registry.items()}, **composed)
 globals().update(  # NumPy's other names for them: absolute, acos, amax, concat
     {
         name: numpy_rules[function]
@@ -96,6 +98,8 @@ globals().update(  # NumPy's other names for them: absolute, acos, amax, concat
         if callable(function) and function in numpy_rules and name not in globals()
     }
 )
+
+__all__ = ["table", *{**registry, **composed}]
 
 
 def table(*names: str) -> Table:

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import operator
-import threading
 from collections.abc import Callable
-from contextvars import copy_context
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..errors import RangeError
-from ..sockets import Mode, mode
-from . import ring
-from .group import (
-    CollectiveError,
-    Group,
-    Op,
-    ReplicaError,
-    Traffic,
-    divided,
-    numbers,
-    ranks,
-    require_op,
-    require_rank,
-)
+from .group import Group, Op, Traffic, divided, numbers, require_op, require_rank
+from .turns import Ask, Call, Turns
 
 
 class LocalGroup:
@@ -46,6 +32,8 @@ class LocalGroup:
     """
 
     def __init__(self, n: int) -> None:
+        if not isinstance(n, (int, np.integer)):
+            raise RangeError(f"LocalGroup: n is {n!r}; a whole number is required.")
         self.size = operator.index(n)
         if self.size < 1:
             raise RangeError(f"LocalGroup: n is {n}; at least 1 replica is required.")
@@ -61,7 +49,8 @@ class LocalGroup:
                 released.
             CollectiveError: if the replicas do not all call the same collective.
         """
-        run = _Run(self.size, fn, args)
+        size = self.size
+        run = Turns(size, lambda rank, ask: fn(Replica(rank, size, ask), *args))
         try:
             return run.results()
         finally:
@@ -71,40 +60,12 @@ class LocalGroup:
         return f"LocalGroup({self.size})"
 
 
-class _Call(NamedTuple):
-    """What a replica asks for: the collective, its option, and what it brings."""
-
-    kind: str
-    option: Any
-    brought: Any
-
-    def __str__(self) -> str:
-        """Say it as the learner wrote it: ``all_reduce of (3,) float64, op="mean"``."""
-        if not isinstance(self.brought, np.ndarray):
-            return self.kind
-        what = f"{self.kind} of {self.brought.shape} {self.brought.dtype}"
-        if self.kind == "all_reduce":
-            return f'{what}, op="{self.option}"'
-        return f"{what}, root={self.option}" if self.kind == "broadcast" else what
-
-    @property
-    def must_agree(self) -> Any:
-        """What has to be the same on every replica."""
-        if self.kind == "all_reduce":
-            return self.kind, self.option, self.brought.shape, self.brought.dtype
-        return self.kind, self.option
-
-
-class _Released(BaseException):
-    """Raised in a replica that waits in vain, since the run is over."""
-
-
 class Replica(Group):
     """The ``comm`` that ``LocalGroup.run`` hands to each replica."""
 
     shared_memory: ClassVar[bool] = True
 
-    def __init__(self, rank: int, size: int, ask: Callable[[_Call], Any]) -> None:
+    def __init__(self, rank: int, size: int, ask: Ask) -> None:
         self.rank, self.size, self._ask = rank, size, ask
         self.traffic = Traffic()
 
@@ -112,7 +73,7 @@ class Replica(Group):
         """See ``Group.all_reduce``; the sum runs around the ring."""
         require_op(op)
         array = numbers("all_reduce", a)
-        total, elements = self._ask(_Call("all_reduce", op, array))
+        total, elements = self._ask(Call("all_reduce", op, array))
         self.traffic = self.traffic.plus(elements, array.itemsize)
         return divided(total, op, self.size)
 
@@ -120,13 +81,13 @@ class Replica(Group):
         """See ``Group.broadcast``."""
         require_rank("broadcast", root, self.size)
         brought = numbers("broadcast", a) if self.rank == root else None
-        array = np.array(self._ask(_Call("broadcast", root, brought))[root])
+        array = np.array(self._ask(Call("broadcast", root, brought))[root])
         self._count("broadcast", array.size, array.itemsize, root)
         return array
 
     def gather(self, a: Any) -> list[np.ndarray]:
         """See ``Group.gather``."""
-        found = self._ask(_Call("gather", None, numbers("gather", a)))
+        found = self._ask(Call("gather", None, numbers("gather", a)))
         for k, array in enumerate(found):
             if self.size > 1 and k != (self.rank + 1) % self.size:
                 self._count("gather", array.size, array.itemsize)
@@ -134,149 +95,11 @@ class Replica(Group):
 
     def barrier(self) -> None:
         """See ``Group.barrier``."""
-        self._ask(_Call("barrier", None, None))
+        self._ask(Call("barrier", None, None))
 
     def agree(self, word: Any) -> list[Any]:
         """See ``Group.agree``."""
-        return list(self._ask(_Call("agree", None, (word,))))
+        return list(self._ask(Call("agree", None, (word,))))
 
     def __repr__(self) -> str:
         return f"<replica {self.rank} of {self.size}>"
-
-
-class _Seat:
-    """One replica's thread, and what it waits for or ended with."""
-
-    def __init__(self, rank: int) -> None:
-        self.rank = rank
-        self.turn = threading.Event()
-        self.thread: threading.Thread | None = None
-        self.call: _Call | None = None  # the collective in which it waits
-        self.answer: Any = None
-        self.ended = False
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-
-class _Run:
-    """The turns: this thread deals them, the replicas' threads take them."""
-
-    def __init__(self, size: int, fn: Callable[..., Any], args: Any) -> None:
-        self.fn, self.args, self.over = fn, args, False
-        self.seats = [_Seat(rank) for rank in range(size)]
-        self.done = threading.Event()  # the replica whose turn it was waits or ended
-
-    def results(self) -> list[Any]:
-        while True:
-            for seat in self.seats:
-                if not seat.ended:
-                    self._deal(seat)
-                if seat.error is not None:
-                    raise _told(seat, len(self.seats)) from seat.error
-            if all(seat.ended for seat in self.seats):
-                return [seat.result for seat in self.seats]
-            self._together()
-
-    def release(self) -> None:
-        """End what still waits: its collective raises, so that its blocks close."""
-        self.over = True
-        for seat in self.seats:
-            if seat.thread is not None and not seat.ended:
-                seat.turn.set()
-                seat.thread.join(timeout=1)
-
-    def _deal(self, seat: _Seat) -> None:
-        self.done.clear()
-        if seat.thread is None:
-            context = copy_context()
-            seat.thread = threading.Thread(
-                target=context.run,
-                args=(self._replica, seat),
-                name=f"replica {seat.rank}",
-                daemon=True,
-            )
-            seat.thread.start()
-        else:
-            seat.turn.set()
-        self.done.wait()
-
-    def _replica(self, seat: _Seat) -> None:
-        now = mode.get()
-        # As in a checkpoint: plugs that change values hold, those that watch do not.
-        mode.set(Mode(now.grad, tuple(p for p in now.plugs if p.replay)))
-
-        def ask(call: _Call) -> Any:
-            if threading.current_thread() is not seat.thread:
-                raise _outside(seat.rank, call)
-            if self.over:
-                raise _Released
-            seat.call = call
-            self.done.set()
-            seat.turn.wait()
-            seat.turn.clear()
-            if self.over:
-                raise _Released
-            return seat.answer
-
-        try:
-            comm = Replica(seat.rank, len(self.seats), ask)
-            seat.result = self.fn(comm, *self.args)
-        except _Released:
-            pass
-        except BaseException as error:
-            seat.error = error
-        finally:
-            seat.ended, seat.call = True, None
-            self.done.set()
-
-    def _together(self) -> None:
-        """Do the collective in which all wait."""
-        calls = [seat.call for seat in self.seats if seat.call is not None]
-        if len(calls) < len(self.seats) or any(
-            c.must_agree != calls[0].must_agree for c in calls
-        ):
-            raise _disagreement(self.seats)
-        brought = [c.brought for c in calls]
-        if calls[0].kind == "all_reduce":
-            answers: list[Any] = list(zip(*ring.all_reduce(brought), strict=True))
-        elif calls[0].kind == "agree":
-            answers = [[word for (word,) in brought]] * len(calls)
-        else:
-            answers = [brought] * len(calls)
-        for seat, answer in zip(self.seats, answers, strict=True):
-            seat.call, seat.answer = None, answer
-
-
-def _told(seat: _Seat, size: int) -> ReplicaError:
-    """Say which replica raised, and what."""
-    error = ReplicaError(
-        f"replica {seat.rank} of {size} raised "
-        f"{type(seat.error).__name__}: {seat.error}"
-    )
-    error.rank = seat.rank
-    return error
-
-
-def _outside(rank: int, call: _Call) -> CollectiveError:
-    """Say that a replica's collective was called where no replica runs."""
-    return CollectiveError(
-        f"LocalGroup: replica {rank} called {call.kind} outside its run, where the "
-        "others do not hear it.",
-        help="call it inside the function that `run` calls; a trained model is "
-        "`model.module`.",
-    )
-
-
-def _disagreement(seats: list[_Seat]) -> CollectiveError:
-    """Say what each replica called, those with the same call together."""
-    said: dict[str, list[int]] = {}
-    for seat in seats:
-        words = "returned" if seat.call is None else f"called {seat.call}"
-        said.setdefault(words, []).append(seat.rank)
-    found = "; ".join(f"{ranks(who)} {words}" for words, who in said.items())
-    return CollectiveError(
-        f"LocalGroup: {found}; every replica must call the same collective, with the "
-        "same shape and dtype.",
-        help="look for a collective or a backward pass inside `if comm.rank == ...`, "
-        "and for loops that run a different number of times.",
-    )

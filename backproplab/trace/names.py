@@ -29,6 +29,7 @@ _ENGINE = (
             "_calling.py",
             "primitive.py",
             "tensor.py",
+            "_operators.py",
             "anomaly.py",
             os.path.join("nn", "module.py"),
             os.path.join("nn", "scopes.py"),

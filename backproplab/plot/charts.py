@@ -1,108 +1,16 @@
-"""Pictures for paper and slides; matplotlib enters here and loads when first used."""
+"""Charts of recorded runs and of trainings, in the house style."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from io import BytesIO, StringIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .distributions import EDGES, History
-from .trace import Trace
+from ..distributions import EDGES, History
+from ..trace import Trace
+from .figures import BACKWARD, BLACK, CYCLE, DASHES, FORWARD, TEXT, figure, house
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# Okabe & Ito 2008: told apart by all common kinds of colour vision.
-ORANGE, SKY, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
-BLUE, VERMILLION, PURPLE, BLACK = "#0072B2", "#D55E00", "#CC79A7", "#000000"
-FORWARD, BACKWARD = BLUE, VERMILLION  # values; gradients
-CYCLE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)  # each with its own dashes
-INK, SOFT = "#222222", "#777777"  # text and lines; axes
-SMALL, TEXT, TITLE = 9.0, 10.0, 12.0  # the font scale, in points
-
-_DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
-
-
-def figure(width: float = 6.4, height: float = 3.6) -> "Figure":
-    """Make an empty figure that no window and no registry knows; draw in ``house()``.
-
-    As the last line of a cell it shows itself, in the ink of the theme.
-
-    Args:
-        width: in inches.
-        height: in inches.
-
-    >>> with house():
-    ...     fig = figure()
-    ...     line = fig.subplots().plot([1, 2, 4])
-    >>> svg(fig)[:5], png(fig)[1:4]
-    ('<svg ', b'PNG')
-    """
-    return _shown()(figsize=(width, height), layout="constrained", facecolor="none")
-
-
-def house() -> Any:
-    """Draw in the house style within a ``with`` block."""
-    from matplotlib import rc_context
-
-    settings: Any = style()
-    return rc_context(settings)
-
-
-def style() -> dict[str, Any]:
-    """The house style as matplotlib settings, for ``rc_context`` or ``rcParams``."""
-    from cycler import cycler
-
-    return {
-        "axes.edgecolor": SOFT,
-        "axes.grid": True,
-        "axes.labelcolor": INK,
-        "axes.labelsize": TEXT,
-        "axes.prop_cycle": cycler(color=CYCLE) + cycler(linestyle=_DASHES),
-        "axes.spines.right": False,
-        "axes.spines.top": False,
-        "axes.titlelocation": "left",
-        "axes.titlesize": TITLE,
-        "figure.facecolor": "none",
-        "axes.facecolor": "none",
-        "font.size": TEXT,
-        "grid.alpha": 0.25,
-        "grid.color": SOFT,
-        "legend.frameon": False,
-        "legend.fontsize": SMALL,
-        "lines.linewidth": 1.8,
-        "svg.fonttype": "none",
-        "svg.hashsalt": "backproplab",
-        "text.color": INK,
-        "xtick.color": SOFT,
-        "xtick.labelcolor": INK,
-        "xtick.labelsize": SMALL,
-        "ytick.color": SOFT,
-        "ytick.labelcolor": INK,
-        "ytick.labelsize": SMALL,
-    }
-
-
-def svg(fig: "Figure") -> str:
-    """Write a figure as SVG for a page: its ink follows the theme, light or dark.
-
-    Keep the figure and call this again after each change; nothing else is kept.
-    """
-    stream = StringIO()
-    with house():
-        fig.savefig(stream, format="svg", metadata={"Date": None})
-    text = stream.getvalue()
-    text = text[text.index("<svg ") :]
-    text = text.replace(INK.lower(), f"var(--jp-ui-font-color1, {INK})")
-    return text.replace(SOFT.lower(), f"var(--jp-ui-font-color2, {SOFT})")
-
-
-def png(fig: "Figure", dpi: int = 110) -> bytes:
-    """Write a figure as PNG, for ``ipywidgets.Image.value``."""
-    stream = BytesIO()
-    fig.savefig(stream, format="png", dpi=dpi)
-    return stream.getvalue()
 
 
 def gradient_flow(
@@ -116,7 +24,7 @@ def gradient_flow(
         runs: a recorded run, or several by name.
         fig: a figure to draw anew; a new one when None.
     """
-    from .magnitudes import magnitudes
+    from ..magnitudes import magnitudes
 
     named = {"": runs} if isinstance(runs, Trace) else dict(runs)
     rows = magnitudes(named)
@@ -175,19 +83,6 @@ def by_layer(
             *panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=4
         )
     return fig
-
-
-@cache
-def _shown() -> "type[Figure]":
-    from matplotlib.figure import Figure
-
-    class Shown(Figure):
-        """A figure that a notebook shows as SVG, without ``%matplotlib``."""
-
-        def _repr_html_(self) -> str:
-            return svg(self)
-
-    return Shown
 
 
 def over_steps(
@@ -303,13 +198,14 @@ def _looks(count: int) -> list[dict[str, Any]]:
     """A look for each line: the house's cycle, or shades from first to last."""
     if count <= len(CYCLE):
         return [
-            {"color": c, "linestyle": d} for c, d in zip(CYCLE, _DASHES, strict=True)
+            {"color": c, "linestyle": d} for c, d in zip(CYCLE, DASHES, strict=True)
         ][:count]
     from matplotlib import colormaps
 
-    shades = colormaps["cividis"](np.linspace(0, 0.9, count))
+    # Neither end of the map: both themes show the lines.
+    shades = colormaps["cividis"](np.linspace(0.3, 0.82, count))
     return [
-        {"color": shade, "linestyle": _DASHES[k % len(_DASHES)], "linewidth": 1.3}
+        {"color": shade, "linestyle": DASHES[k % len(DASHES)], "linewidth": 1.3}
         for k, shade in enumerate(shades)
     ]
 
