@@ -12,7 +12,7 @@ from ._causes import Case, cause_of_jvp, cause_of_vjp
 from ._numerical import Point
 from ._points import parts_of, point_at
 from ._trees import array
-from .errors import CheckError
+from .errors import CheckError, RangeError
 from .transforms import jvp, vjp
 
 
@@ -42,6 +42,7 @@ def check_grads(
 
     Raises:
         CheckError: an AssertionError that names op, input, entry, expected, got, cause.
+        RangeError: if ``order`` or ``modes`` ask for nothing.
 
     >>> import backproplab as bp
     >>> @bp.elementwise(lambda y, x: 2 * x * x)
@@ -53,6 +54,9 @@ def check_grads(
     """
     call = tuple(args) if isinstance(args, (tuple, list)) else (args,)
     modes = (modes,) if isinstance(modes, str) else tuple(modes)
+    _require_something("order", order, isinstance(order, int) and order >= 1)
+    known = bool(modes) and all(m in ("fwd", "rev") for m in modes)
+    _require_something("modes", modes, known)
     rng = rng or np.random.default_rng(0)
     point = point_at(f, call)
     finding = _search(point, order, modes, rng)
@@ -64,6 +68,13 @@ def check_grads(
             finding = inner
             break
     raise finding.error()
+
+
+def _require_something(name: str, value: Any, fits: bool) -> None:
+    """Refuse to check nothing."""
+    if not fits:
+        required = "1 or more" if name == "order" else '"fwd", "rev" or both'
+        raise RangeError(f"check_grads: {name} is {value!r}; {required} is required.")
 
 
 class Finding(NamedTuple):

@@ -24,6 +24,8 @@ def save(state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
     Raises:
         NameLookupError: if the ending is another one.
         DTypeError: if a value is not an array of numbers.
+        TypeError: if a name is not a string.
+        FileNotFoundError: if the folder is not there.
         ImportError: if the safetensors library is needed and not installed.
 
     >>> import tempfile
@@ -40,7 +42,19 @@ def save(state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
             "a dict from names to arrays is required.\n"
             "  help: pass `model.state_dict()`."
         )
-    arrays = {str(name): _numbers(name, value) for name, value in state.items()}
+    for name in state:
+        if not isinstance(name, str):
+            raise TypeError(
+                f"save: {name!r} is a {type(name).__name__}; each array is kept under "
+                "a name.\n"
+                "  help: an optimizer's state is no dict from names to arrays."
+            )
+    arrays = {name: _numbers(name, value) for name, value in state.items()}
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"save: there is no folder {path.parent}.\n"
+            "  help: make it first: `Path(...).mkdir(parents=True)`."
+        )
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         write(part, arrays)

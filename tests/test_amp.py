@@ -1,12 +1,14 @@
 """amp: which op runs in which format, what is cast and rounded, and the scaler."""
 
+import math
+
 import numpy as np
 import pytest
 
 import backproplab as bp
 from backproplab import formats, ops
 from backproplab.amp import GradScaler, Step, autocast, format_of
-from backproplab.errors import DTypeError, GradError, RangeError
+from backproplab.errors import DTypeError, GradError, NameLookupError, RangeError
 
 NARROW = ["float16", "bfloat16", "float8_e5m2", "float8_e4m3fn"]
 
@@ -717,3 +719,65 @@ def test_one_autocast_serves_several_blocks_also_nested(x, w):
 
     assert ["float16"] * 3 == [name_of(y) for y in (inner, outer, again)]
     assert "float32" == name_of(x @ w)
+
+
+@pytest.mark.parametrize("scale", [0, -2.0, math.nan, math.inf, 1e300, "8", None, [8]])
+def test_a_scale_is_a_number_above_zero(scale):
+    scaler = GradScaler(init_scale=8.0)
+    scaler.scale(bp.tensor(1.0, requires_grad=True))
+    said = f"is {scale!r}; a number above 0, up to float32's greatest, is required."
+
+    with pytest.raises(RangeError) as first:
+        GradScaler(init_scale=scale)
+    assert f"GradScaler: init_scale {said}" == str(first.value)
+    if scale is not None:  # None lets the scaler choose
+        with pytest.raises(RangeError) as later:
+            scaler.update(scale)
+        assert f"update: new_scale {said}" == str(later.value)
+    with pytest.raises(RangeError) as loaded:
+        scaler.load_state_dict({**scaler.state_dict(), "scale": scale})
+    assert f"load_state_dict: scale {said}" == str(loaded.value)
+    assert 8.0 == scaler.get_scale()
+
+
+@pytest.mark.parametrize("interval", [0, -1, 2.5, math.nan, "2", None])
+def test_a_growth_interval_is_a_whole_number(interval):
+    with pytest.raises(RangeError) as error:
+        GradScaler(growth_interval=interval)
+
+    assert (
+        f"GradScaler: growth_interval is {interval!r}; a whole number of at least 1 is "
+        "required."
+    ) == str(error.value)
+
+
+def test_factors_that_are_no_numbers_are_refused():
+    with pytest.raises(RangeError) as growth:
+        GradScaler(growth_factor="2")
+    with pytest.raises(RangeError) as backoff:
+        GradScaler(backoff_factor=None)
+
+    assert "GradScaler: growth_factor is '2'; it must be above 1." == str(growth.value)
+    assert "GradScaler: backoff_factor is None; it must be between 0 and 1." == str(
+        backoff.value
+    )
+
+
+def test_numpys_numbers_serve_a_scaler():
+    scaler = GradScaler(np.float32(8), 3, np.float64(0.25), np.int64(7))
+
+    assert 8.0 == scaler.get_scale()
+    assert 7 == scaler.state_dict()["growth_interval"]
+
+
+def test_a_state_that_is_no_scalers_is_refused():
+    scaler = GradScaler()
+
+    with pytest.raises(NameLookupError) as error:
+        scaler.load_state_dict({"scale": 2.0})
+
+    assert (
+        "load_state_dict: the state has no 'growth_factor'; it is no scaler's.\n"
+        "  help: pass what `scaler.state_dict()` gave."
+    ) == str(error.value)
+    assert 2.0**16 == scaler.get_scale()

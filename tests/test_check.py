@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import backproplab as bp
-from backproplab.errors import CheckError
+from backproplab.errors import CheckError, RangeError
 
 RNG = np.random.default_rng(3)
 A, B, S, R = (RNG.normal(size=s) for s in [(3, 4), (4,), (3, 3), (3, 3)])
@@ -512,3 +512,19 @@ def test_inputs_of_a_variadic_function_are_numbered():
     message = fault(lambda *xs: xs[0] * xs[1].data, (B, B))
 
     assert "the gradient of x1 in f is wrong" in message[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"order": 0}, "order is 0; 1 or more is required."),
+        ({"order": 1.5}, "order is 1.5; 1 or more is required."),
+        ({"modes": ()}, 'modes is (); "fwd", "rev" or both is required.'),
+        ({"modes": "vjp"}, 'modes is (\'vjp\',); "fwd", "rev" or both is required.'),
+    ],
+)
+def test_a_check_of_nothing_is_refused(asked, said):
+    with pytest.raises(RangeError) as caught:
+        bp.check_grads(np.tanh, (1.0,), **asked)
+
+    assert f"check_grads: {said}" == str(caught.value)

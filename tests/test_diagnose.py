@@ -413,3 +413,312 @@ def test_of_two_nodes_with_one_gradient_the_named_one_is_told():
     said = bp.grade.diagnose(run, "x", run["b"].grad)
 
     assert ("wrong-node", "b") == (said.label, said.where)
+
+
+# What outside checks found.
+
+
+def leaf(*shape, name, seed=0):
+    data = np.random.default_rng([seed, *shape]).normal(size=shape)
+    return bp.tensor(data, requires_grad=True, name=name)
+
+
+def normal(*shape):
+    return np.random.default_rng([7, *shape]).normal(size=shape)
+
+
+def told(run, name, got):
+    found = diagnose(run, name, got)
+    return found.label, found.where
+
+
+def test_the_input_may_stand_where_a_hidden_layer_belongs():
+    w, x, c = leaf(3, 3, name="w"), normal(4, 3), normal(4, 3)
+    with bp.record() as run:
+        h = np.tanh(x @ w).named("h")
+        z = (h @ w).named("z")
+        (z * c).sum().backward()
+    first = x.T @ ((c @ w.data.T) * (1 - h.data**2))
+
+    assert ("wrong-operand", ("z", "w")) == told(run, "w", first + x.T @ c)
+
+
+def test_the_gate_of_a_maximum_over_rows_may_be_left_out():
+    x, c = leaf(5, 4, name="x"), normal(5)
+    with bp.record() as run:
+        m = x.max(axis=1).named("m")
+        (m * c).sum().backward()
+
+    spread = np.repeat(c[:, None], 4, axis=1)
+    assert ("local-factor-missing", ("m", "x")) == told(run, "x", spread)
+
+
+def test_both_factors_of_an_inverse_may_be_turned():
+    a, c = leaf(3, 3, name="a"), normal(3, 3)
+    with bp.record() as run:
+        y = np.linalg.inv(a).named("y")
+        (y * c).sum().backward()
+
+    assert ("transposed", ("y", "a")) == told(run, "a", -y.data @ c @ y.data)
+
+
+def test_what_comes_through_a_transposition_may_not_be_turned_back():
+    x, c, d = leaf(4, 4, name="x"), normal(4, 4), normal(4, 4)[::-1]
+    with bp.record() as run:
+        y = x.T.named("y")
+        (np.sin(x) * c + y * d).sum().backward()
+
+    assert ("transposed", ("y", "x")) == told(run, "x", c * np.cos(x.data) + d)
+
+
+def test_cross_entropys_normaliser_may_be_held_constant():
+    x, labels = leaf(6, 4, name="x"), np.array([0, 1, 2, 3, 0, 1])
+    with bp.record() as run:
+        loss = bp.cross_entropy(x, labels).named("loss")
+        loss.backward()
+
+    target = np.eye(4)[labels]
+    assert ("statistics-constant", ("loss", "x")) == told(run, "x", -target / 6)
+
+
+def test_a_sum_forgotten_further_up_is_placed_there():
+    b, x, c = leaf(3, name="b"), normal(5, 3), normal(5, 3)
+    with bp.record() as run:
+        s = (b * b).named("s")
+        ((x + s) * c).sum().backward()
+
+    assert ("no-batch-sum", "s") == told(run, "b", 2 * b.data * c)
+    assert ("no-batch-sum", "s") == told(run, "s", c)
+
+
+@pytest.mark.parametrize("loss", ["mse", "written out"])
+def test_the_two_of_a_square_is_no_mean_over_two_columns(loss):
+    w, x, y = leaf(3, 2, name="w"), normal(8, 3), normal(8, 2)
+    with bp.record() as run:
+        e = (x @ w - y).named("e")
+        if loss == "mse":
+            bp.mse_loss(e, np.zeros_like(y)).backward()
+        else:
+            (e * e).mean().backward()
+
+    assert told(run, "e", run["e"].grad / 2)[0] in ("constant-factor", "path-missing")
+
+
+def test_a_mean_over_rows_counts_no_classes():
+    x = leaf(6, 4, name="x")
+    with bp.record() as run:
+        bp.cross_entropy(x, np.array([0, 1, 2, 3, 0, 1])).named("loss").backward()
+    dx = run["x"].grad
+
+    assert ("sum-not-mean", ("loss", "x")) == told(run, "x", 6 * dx)
+    assert ("mean-not-sum", ("loss", "x")) == told(run, "x", dx / 4)
+    assert "constant-factor" == told(run, "x", 4 * dx)[0]
+    assert "constant-factor" == told(run, "x", dx / 6)[0]
+
+
+def test_a_loss_that_sums_has_no_mean_to_forget():
+    x, y = leaf(5, 3, name="x"), normal(5, 3)
+    with bp.record() as run:
+        bp.mse_loss(x, y, reduction="sum").named("loss").backward()
+    dx = run["x"].grad
+
+    assert ("mean-not-sum", ("loss", "x")) == told(run, "x", dx / 15)
+    assert "constant-factor" == told(run, "x", 5 * dx)[0]
+
+
+def test_the_local_derivative_alone_is_told_where_it_stands():
+    z, c = leaf(4, 3, name="z"), normal(4, 3)
+    with bp.record() as run:
+        h = np.tanh(z).named("h")
+        (h * c).sum().backward()
+
+    assert ("upstream-missing", ("h", "z")) == told(run, "z", 1 - h.data**2)
+
+
+def test_a_related_functions_slope_may_be_taken_at_the_input():
+    x, c = leaf(4, 3, name="x"), normal(4, 3)
+    with bp.record() as run:
+        y = bp.softplus(x).named("y")
+        (y * c).sum().backward()
+
+    s = 1 / (1 + np.exp(-x.data))
+    assert ("factor-substituted", ("y", "x")) == told(run, "x", c * s * (1 - s))
+
+
+def test_one_wrong_rule_in_every_layer_is_told_once():
+    ws, x, c = [leaf(4, 4, name=f"w{k}", seed=k) for k in range(4)], normal(5, 4), 0
+    h, hs = x, []
+    with bp.record() as run:
+        for k, w in enumerate(ws):
+            h = np.tanh((h @ w).named(f"z{k}")).named(f"h{k}")
+            hs.append(h.data)
+        c = normal(5, 4)
+        (h * c).sum().backward()
+    g = c
+    for k in (3, 2, 1, 0):
+        dz = g * (1 - hs[k])
+        g = dz @ ws[k].data.T
+
+    found = diagnose(run, "w0", x.T @ dz)
+
+    assert ("factor-substituted", ("h0", "z0")) == (found.label, found.where)
+    assert (
+        "Look at the link from h0 back to z0. 1 - h0 stands in place of dh0/dz0. And "
+        "in the same way at the other tanh steps: h1, h2, h3."
+    ) == found.says
+
+
+def test_statistics_may_be_held_constant_beside_another_slip():
+    x, gamma, c = leaf(6, 3, name="x"), leaf(3, name="gamma"), normal(6, 3)
+    with bp.record() as run:
+        mu = x.mean(axis=0)
+        centred = x - mu
+        variance = (centred * centred).mean(axis=0)
+        s = np.sqrt(variance + 1e-5)
+        normed = (centred / s).named("normed")
+        y = (gamma * normed).named("y")
+        (y * c).sum().backward()
+
+    found = diagnose(run, "x", c / s.data)
+
+    labels = {found.label, found.second.label}
+    assert {"statistics-constant", "local-factor-missing"} == labels
+    assert ("y", "normed") in (found.where, found.second.where)
+
+
+def test_each_rows_own_gradient_of_a_weight_lacks_the_sum_over_rows():
+    w, x, c = leaf(5, 4, name="w"), normal(2, 3, 5), normal(2, 3, 4)
+    with bp.record() as run:
+        ((x @ w).named("y") * c).sum().backward()
+
+    each = np.einsum("bnd,bnk->bndk", x, c)
+    assert ("no-batch-sum", "w") == told(run, "w", each)
+    assert ("no-batch-sum", "w") == told(run, "w", each.sum(axis=1))
+    assert ("no-batch-sum", "w") == told(run, "w", each.reshape(6, 5, 4))
+
+
+@pytest.mark.parametrize("rows", ["weighted", "ignored"])
+def test_a_mean_over_weighted_rows_divides_by_their_weights(rows):
+    x, labels = leaf(6, 3, name="x"), np.array([0, 1, 2, 0, 1, 1])
+    weight, total = np.array([1.0, 0.5, 3.0]), 1 + 0.5 + 3 + 1 + 0.5 + 0.5
+    if rows == "ignored":
+        labels[4:], weight, total = -100, None, 4
+    with bp.record() as run:
+        bp.cross_entropy(x, labels, weight=weight).named("loss").backward()
+    dx = run["x"].grad
+
+    found = diagnose(run, "x", total * dx)
+
+    assert ("sum-not-mean", ("loss", "x")) == (found.label, found.where)
+    assert f"A mean over {total:g} brings the factor 1/{total:g}" in found.says
+
+
+@pytest.mark.parametrize("option", ["weight", "label_smoothing"])
+def test_an_option_of_a_loss_may_be_left_out(option):
+    given = {"weight": np.array([1.0, 0.5, 3.0]), "label_smoothing": 0.2}
+    x, labels = leaf(5, 3, name="x"), np.array([0, 1, 2, 0, 1])
+    with bp.record() as run:
+        bp.cross_entropy(x, labels, **{option: given[option]}).named("loss").backward()
+    plain = bp.grad(lambda x: bp.cross_entropy(x, labels))(x.data)
+
+    found = diagnose(run, "x", plain)
+
+    assert ("factor-substituted", ("loss", "x")) == (found.label, found.where)
+    assert f"`{option}` is left out in the derivative of loss." in found.says
+
+
+class Liar:
+    """Raises when it is asked what it is."""
+
+    __class__ = property(lambda _: 1 / 0)
+
+
+def test_an_answer_that_raises_when_it_is_asked_what_it_is_gets_a_verdict():
+    w = leaf(2, name="w")
+    with bp.record() as run:
+        (w * w).sum().backward()
+
+    assert "unexplained" == diagnose(run, "w", Liar()).label
+    assert not bp.grade.check(run, {"w": Liar()}).ok
+
+
+def test_a_tensor_where_a_name_belongs_is_told_so():
+    w = leaf(2, name="w")
+    with bp.record() as run:
+        h = (w * w).named("h")
+        h.sum().backward()
+
+    report = bp.grade.check(run, {h: np.ones(2), "w": np.zeros(2)})
+    found = diagnose(run, h, np.ones(2))
+
+    assert "not-attempted" == report["Tensor"].label
+    assert (
+        'Of type Tensor; a name is to be here: `{"w": ..., "h": ...}`.'
+        == report["Tensor"].says
+    )
+    assert ("w",) == report.blamed
+    assert ("not-attempted", "Tensor") == (found.label, found.where)
+    assert (
+        "The name is of type Tensor; the name of a value is to be here." == found.says
+    )
+
+
+def test_the_shape_of_a_gradient_is_explained_and_that_of_an_array_is_named():
+    w = leaf(2, 3, name="w")
+    with bp.record() as run:
+        (w * w).sum().backward()
+    plain = (
+        "Your array has shape (5,); (2, 3) is asked for. The numbers are compared once "
+        "the shape is right."
+    )
+    of_a_gradient = f"{plain} The gradient of a value has the value's own shape."
+
+    assert plain == bp.grade.compare(np.ones(5), np.ones((2, 3))).says
+    assert of_a_gradient == diagnose(run, "w", np.ones(5)).says
+    assert of_a_gradient == bp.grade.check(run, {"w": np.ones(5)})["w"].says
+
+
+def test_the_local_derivative_alone_is_told_of_numbers_too():
+    x = bp.tensor(1.3, requires_grad=True, name="x")
+    with bp.record() as run:
+        h = np.tanh(x).named("h")
+        ((h - 2) ** 2).backward()
+
+    assert ("upstream-missing", ("h", "x")) == told(run, "x", 1 - h.data**2)
+
+
+def test_a_factor_left_out_beside_a_sum_is_told_where_it_comes_in():
+    w, c = leaf(3, 2, name="w"), normal(3, 2)
+    with bp.record() as run:
+        square = (w * w).named("square")
+        total = square.sum().named("total")
+        penalty = (0.1 * total).named("penalty")
+        ((w * c).sum() + penalty).backward()
+
+    answer = c + 2 * w.data
+    assert ("local-factor-missing", ("penalty", "total")) == told(run, "w", answer)
+
+
+def test_a_number_that_is_subtracted_is_no_factor():
+    x = bp.tensor(1.3, requires_grad=True, name="x")
+    with bp.record() as run:
+        d = (x - 2).named("d")
+        loss = (d**2).named("loss")
+        loss.backward()
+
+    assert ("constant-factor", ("loss", "d")) == told(run, "x", d.item())
+
+
+def test_a_long_chain_of_steps_is_diagnosed_in_its_time():
+    ws, x = [leaf(4, 4, name=f"w{k}", seed=k) for k in range(150)], normal(3, 4)
+    with bp.record() as run:
+        h = x
+        for w in ws:
+            h = h + np.tanh(h @ w) * 0.1
+        (h * normal(3, 4)).sum().backward()
+
+    start = perf_counter()
+    found = diagnose(run, "w0", -run["w0"].grad, seconds=0.2)
+
+    assert "sign" == found.label
+    assert perf_counter() - start < 5  # it took several times as long to try all links

@@ -36,8 +36,8 @@ def test_shapes_are_never_broadcast(got, want) -> None:
 
     assert "shape" == verdict.label
     assert (
-        f"Your array has shape {got}; the gradient of a value has the value's own "
-        f"shape, here {want}. The numbers are compared once the shape is right."
+        f"Your array has shape {got}; {want} is asked for. The numbers are compared "
+        "once the shape is right."
     ) == verdict.says
 
 
@@ -52,9 +52,9 @@ def test_not_finite_is_said_before_the_values_are() -> None:
     verdict = compare(bad + 1, WANT)
 
     assert "not-finite" == verdict.label
-    assert "1 of 6 entries is NaN; the gradient is finite here." == verdict.says
+    assert "1 of 6 entries is NaN; what is asked for is finite there." == verdict.says
     assert (
-        "The number is infinite; the gradient is finite here."
+        "The number is infinite; what is asked for is finite here."
         == compare(np.inf, 1.0).says
     )
 

@@ -90,6 +90,58 @@ def test_a_rank_that_raises_ends_the_job_with_its_rank_and_traceback():
     assert time.monotonic() - float(said.split()[0]) < PROMISED
 
 
+ASTRAY = """
+import time
+import numpy as np
+import backproplab as bp
+comm = bp.parallel.MPIGroup()
+comm.barrier()
+if comm.rank == 1:
+    print(time.monotonic(), flush=True)
+    THIS
+else:
+    THAT
+"""
+
+
+@pytest.mark.parametrize(
+    ("this", "that", "said"),
+    [
+        (
+            "comm.all_reduce(np.ones((2, 3)))",
+            "comm.all_reduce(np.ones((3, 2)))",
+            'replicas 0 and 2 called all_reduce of (3, 2) float64, op="mean"; '
+            'replica 1 called all_reduce of (2, 3) float64, op="mean"',
+        ),
+        (
+            "comm.start_all_reduce(np.ones(9, np.float32)).wait()",
+            'comm.all_reduce(np.ones(70000), "sum")',
+            'replicas 0 and 2 called all_reduce of (70000,) float64, op="sum"; replica '
+            '1 called all_reduce of (9,) float32, op="mean"',
+        ),
+        (
+            "comm.broadcast(1.0, root=2)",
+            "comm.barrier()",
+            "replicas 0 and 2 called barrier; replica 1 called broadcast, root=2",
+        ),
+    ],
+)
+def test_ranks_that_call_different_things_end_the_job_and_say_who_called_what(
+    this, that, said
+):
+    run = job(3, "-c", ASTRAY.replace("THIS", this).replace("THAT", that))
+    begun, complaints = run.communicate(timeout=ENOUGH)
+
+    assert run.returncode
+    assert (
+        f"CollectiveError: MPIGroup: {said}; every replica must call the same "
+        "collective, with the same shape and dtype.\n"
+        "  help: look for a collective or a backward pass inside `if comm.rank == "
+        "...`, and for loops that run a different number of times."
+    ) in complaints
+    assert time.monotonic() - float(begun.split()[0]) < PROMISED
+
+
 @pytest.mark.parametrize("leave", ["sys.exit(4)", "sys.exit()", "pass"])
 def test_a_rank_that_leaves_the_others_waiting_ends_the_job(leave):
     run = job(3, "-c", LEAVES.replace("LEAVE", leave))
@@ -152,6 +204,8 @@ def waits(comm, what):
             os.kill(os.getpid(), signal.SIGKILL)
         if what == "return":
             return
+        if what == "other":
+            comm.all_reduce(np.ones(7))
     comm.all_reduce(1.0)
 
 
@@ -187,6 +241,22 @@ def test_ranks_send_their_recorded_runs_to_the_notebook(ranks):
         assert np.array_equal(rows[rank], next(r for r in run if r.op != "leaf").value)
     mean = sum(run["module.fc.bias"].contributions[0] for run in runs) / 2
     assert np.allclose(alone.fc.bias.grad, mean, rtol=0, atol=1e-12)
+
+
+def test_ranks_out_of_step_are_replaced(ranks):
+    error = broken(ranks, "other")
+
+    assert 0 == error.rank
+    text = str(error)
+    assert (
+        'MPIGroup: replica 0 called all_reduce of () float64, op="mean"; replica 1 '
+        'called all_reduce of (7,) float64, op="mean"; every replica must'
+    ) in text
+    assert text.endswith(
+        "  help: the ranks were out of step and were stopped; the next run starts new "
+        "ones."
+    )
+    assert is_well(ranks)
 
 
 def test_a_raising_rank_is_reported_and_the_cluster_goes_on(ranks):

@@ -57,6 +57,19 @@ CELLS = {
     "    g()\nf()": ["h", "h_2"],
     "h = x.mean()": ["h"],
     "h = bp.ops.var(x)": ["h"],
+    "a, b = np.split(x, 2)": ["a", "b"],
+    "a, b = np.split(x, 2); c = a * b": ["a", "b", "c"],
+    "a, *rest = np.split(x, 2)": ["a", "getitem_1"],
+    "a, b = map(np.exp, (x, x))": ["a", "b"],
+    "a, b = x * 2": ["multiply_1", "a", "b"],
+    "a = b = None\nfor _ in '12': a, b = np.split(x, 2); c = a * b": [
+        "a",
+        "b",
+        "c",
+        "a_2",
+        "b_2",
+        "c_2",
+    ],
     "h = bp.ops.split(x, 2)[0]": None,  # ops made of ops: only the last may be h
     "with bp.no_grad(): h = x * 2": ["h"],
     "with bp.scope('enc'): h = x * 2": ["enc.h"],
@@ -255,3 +268,27 @@ def test_context_managers_between_line_and_op_do_not_hide_the_name() -> None:
         h = bp.no_grad()(lambda: x * 2.0)()  # noqa: F841
 
     assert 1 == len(made(run))
+
+
+def test_what_a_layer_returns_is_called_what_it_is_unpacked_into() -> None:
+    rng = np.random.default_rng(0)
+    attend = bp.nn.MultiheadAttention(4, 1, rng=rng, dtype=float)
+    x = bp.tensor(rng.normal(size=(1, 3, 4)))
+
+    with bp.record() as run:
+        y, weights = attend(x, x, x)
+
+    assert np.array_equal(y.data, run["y"].value)
+    assert np.array_equal(weights.data, run["weights"].value)
+
+
+def test_inside_a_function_unpacked_values_keep_their_names_too(x: bp.Tensor) -> None:
+    def gates(z):
+        i, f = np.split(z, 2)
+        return i * f
+
+    with bp.record() as run:
+        h = gates(x)
+        h.sum()
+
+    assert ["i", "f", "h", "sum_1"] == made(run)

@@ -554,6 +554,11 @@ def test_one_seed_gives_the_same_weights_in_every_dtype():
             "  help: a bias has no fans: start it at np.zeros(n).",
         ),
         (
+            lambda: nn.Linear(-1, 4, rng=np.random.default_rng(0)),
+            ShapeError,
+            "nn.init: the shape is (4, -1); sizes of at least 0 are required.",
+        ),
+        (
             lambda: nn.init.kaiming_normal((3, 3), np.random.default_rng(0), mode="in"),
             RangeError,
             "nn.init: mode is 'in'; fan_in or fan_out is required.\n"

@@ -39,6 +39,21 @@ def test_cross_entropy_of_a_uniform_guess_is_log_k():
     assert ops.cross_entropy(np.zeros((3, 5)), np.array([0, 4, 2])) == log(5)
 
 
+@pytest.mark.parametrize("n", [4, 40])
+def test_cross_entropy_slopes_the_same_whatever_the_order_of_its_scores(n):
+    x = np.random.default_rng(0).normal(size=(n, 5))
+    labels = np.arange(n) % 5
+    want = bp.grad(lambda x: ops.cross_entropy(x, labels))(x)
+
+    columns_first = bp.grad(lambda x: ops.cross_entropy(x, labels))(
+        np.asfortranarray(x)
+    )
+    turned = bp.grad(lambda x: ops.cross_entropy(x.T, labels))(x.T.copy())
+
+    assert_close(want, columns_first)
+    assert_close(want, turned.T)
+
+
 def test_cross_entropy_slopes_by_softmax_minus_onehot_over_n():
     (x,), labels = normal((4, 3)), np.array([0, 2, 1, 1])
 
@@ -945,3 +960,36 @@ def test_an_error_says_what_was_seen_and_what_is_required(case):
         f()
 
     assert str(caught.value) == message
+
+
+def test_query_heads_may_share_a_key_and_a_value_head():
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.normal(size=(1, h, 3, 2)) for h in (4, 2, 2))
+
+    def shared(k, v):
+        y = ops.scaled_dot_product_attention(q, k, v, enable_gqa=True)
+        return (y * q).sum()
+
+    def apart(k, v):
+        heads = [np.repeat(x, 2, axis=1) for x in (k, v)]
+        return (ops.scaled_dot_product_attention(q, *heads) * q).sum()
+
+    assert_close(apart(k, v), shared(k, v))
+    for want, got in zip(
+        bp.grad(apart, argnums=(0, 1))(k, v),
+        bp.grad(shared, argnums=(0, 1))(k, v),
+        strict=True,
+    ):
+        assert_close(want, got)
+
+
+def test_query_heads_that_share_none_evenly_are_refused():
+    q, k = np.zeros((1, 4, 3, 2)), np.zeros((1, 3, 3, 2))
+
+    with pytest.raises(ShapeError) as caught:
+        ops.scaled_dot_product_attention(q, k, k, enable_gqa=True)
+
+    assert (
+        "scaled_dot_product_attention: q is (1, 4, 3, 2) and k or v is (1, 3, 3, 2); "
+        "with enable_gqa the heads (axis -3) of q must be a multiple of theirs."
+    ) == str(caught.value)

@@ -247,6 +247,22 @@ def test_the_repr_shows_the_options():
             "SGD: lr is nan; a number of at least 0 is required.",
         ),
         (
+            lambda: optim.SGD([leaf([1.0])], lr="0.1"),
+            RangeError,
+            "SGD: lr is '0.1'; a number of at least 0 is required.",
+        ),
+        (
+            lambda: optim.Adam([leaf([1.0])], betas=(0.9,)),
+            RangeError,
+            "Adam: betas is (0.9,); two numbers are required.",
+        ),
+        (
+            lambda: optim.SGD(None),
+            GradError,
+            "SGD: params is a NoneType; parameters are required.\n"
+            "  help: pass `model.parameters()` or a list of tensors.",
+        ),
+        (
             lambda: optim.Adam([leaf([1.0])], betas=(0.9, 1.0)),
             RangeError,
             "Adam: betas is (0.9, 1.0); a number from 0 up to but not including 1 is "
@@ -353,6 +369,35 @@ def test_a_rate_set_by_hand_is_the_base_of_the_next_schedule():
             "SequentialLR: there are 1 schedules and 1 milestones; "
             "one milestone fewer is required.",
         ),
+        (
+            lambda: optim.StepLR(sgd(), 0),
+            "StepLR: step_size is 0; at least 1 is required.",
+        ),
+        (
+            lambda: optim.CosineAnnealingLR(sgd(), 0),
+            "CosineAnnealingLR: T_max is 0; at least 1 is required.",
+        ),
+        (
+            lambda: optim.PolynomialLR(sgd(), 0),
+            "PolynomialLR: total_iters is 0; at least 1 is required.",
+        ),
+        (
+            lambda: optim.LinearLR(sgd(), total_iters=0),
+            "LinearLR: total_iters is 0; at least 1 is required.",
+        ),
+        (
+            lambda: optim.LinearLR(sgd(), start_factor=0),
+            "LinearLR: start_factor is 0 and end_factor is 1.0; numbers up to 1 are "
+            "required, the first above 0.",
+        ),
+        (
+            lambda: optim.LambdaLR(sgd(), 3),
+            "LambdaLR: lr_lambda is 3; a function of t is required.",
+        ),
+        (
+            lambda: optim.ExponentialLR(3, 0.5),
+            "ExponentialLR: optimizer is a int; an optimizer of bp.optim is required.",
+        ),
     ],
 )
 def test_a_schedule_says_what_it_needs(make, message):
@@ -406,6 +451,20 @@ def test_a_norm_that_is_not_finite_is_an_error_on_demand():
         "clip_grad_norm_: the norm of the gradients is inf.\n"
         "  help: look for its birth with `bp.detect_anomaly()`."
     )
+
+
+@pytest.mark.parametrize("bound", [-1.0, math.nan])
+def test_a_bound_is_not_negative(bound):
+    p = leaf([1.0])
+
+    with pytest.raises(RangeError) as norm:
+        optim.clip_grad_norm_([p], bound)
+    with pytest.raises(RangeError) as value:
+        optim.clip_grad_value_([p], bound)
+
+    said = f"is {bound}; a number of at least 0 is required."
+    assert f"clip_grad_norm_: max_norm {said}" == str(norm.value)
+    assert f"clip_grad_value_: clip_value {said}" == str(value.value)
 
 
 def test_clipping_values_bounds_each_entry():

@@ -24,6 +24,7 @@ from backproplab.parallel import (
     ReplicaError,
     SyncBatchNorm,
     average_gradients,
+    heading,
     ring,
 )
 from backproplab.parallel.__main__ import _run, main
@@ -1224,3 +1225,48 @@ def test_without_mpiexec_it_is_a_single_process():
 
     assert "digits, 64-8-8-10 in float32, 1 process, batches of 500" in done.stdout
     assert "this is one process; start several with `mpiexec -n 2 ...`" in done.stdout
+
+
+def test_ranks_compare_what_they_call_in_few_bytes():
+    one = heading.written("all_reduce", 1, "f", (2, 3))
+    other = heading.written("barrier")
+    waiting = heading.written("start_agree")
+
+    heading.compare(one, one * 3)
+    heading.compare(waiting, heading.counted(waiting, 5) + heading.counted(waiting, -1))
+    assert [5, -1] == heading.counts(
+        heading.counted(waiting, 5) + heading.counted(waiting, -1)
+    )
+    with pytest.raises(CollectiveError) as caught:
+        heading.compare(one, one + other + one)
+    assert (
+        'MPIGroup: replicas 0 and 2 called all_reduce of (2, 3) float32, op="sum"; '
+        "replica 1 called barrier; every replica must call the same collective, with "
+        "the same shape and dtype."
+    ) == str(caught.value).split("\n")[0]
+
+
+def test_calls_with_more_axes_than_the_heading_holds_are_told_by_their_number():
+    wide = heading.written("all_reduce", 0, "d", (1,) * 9)
+
+    assert 'all_reduce of 9 axes float64, op="mean"' == heading.read(wide)
+    assert wide != heading.written("all_reduce", 0, "d", (1,) * 8)
+
+
+@pytest.mark.parametrize("n", [1.5, "2", None, [2]])
+def test_the_number_of_replicas_is_a_whole_number(n):
+    with pytest.raises(RangeError) as caught:
+        LocalGroup(n)
+
+    assert f"LocalGroup: n is {n!r}; a whole number is required." == str(caught.value)
+
+
+@pytest.mark.parametrize("root", [2, -1, 0.5, "0", None])
+def test_a_root_is_the_rank_of_a_replica(root):
+    with pytest.raises(ReplicaError) as caught:
+        LocalGroup(2).run(lambda comm: comm.broadcast(1.0, root=root))
+
+    assert (
+        f"replica 0 of 2 raised RangeError: broadcast: root is {root!r}; a rank from 0 "
+        "to 1 is required."
+    ) == str(caught.value)

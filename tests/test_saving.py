@@ -197,3 +197,23 @@ def test_the_library_is_not_loaded_before_it_is_needed():
     )
 
     assert out.stdout.strip() == "False"
+
+
+def test_an_array_is_kept_under_a_name(tmp_path):
+    with pytest.raises(TypeError) as error:
+        bp.save({0: np.ones(2)}, tmp_path / "x.npz")
+
+    assert (
+        "save: 0 is a int; each array is kept under a name.\n"
+        "  help: an optimizer's state is no dict from names to arrays."
+    ) == str(error.value)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        bp.save({"a": np.ones(2)}, tmp_path / "runs" / "x.npz")
+
+    assert (
+        f"save: there is no folder {tmp_path / 'runs'}.\n"
+        "  help: make it first: `Path(...).mkdir(parents=True)`."
+    ) == str(error.value)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ..errors import DTypeError, GradError, RangeError
+from ..errors import DTypeError, GradError, NameLookupError, RangeError
 from ..node import label
 from ..optim import Optimizer
 from ..tensor import Tensor
+from ._arguments import require_interval, require_scaling
 
 
 class Step(NamedTuple):
@@ -32,17 +32,17 @@ class GradScaler:
     is no floor; growth stops where float32 does.
 
     Args:
-        init_scale: the first scale.
+        init_scale: the first scale, above 0 and finite in float32.
         growth_factor: above 1.
-        backoff_factor: below 1.
-        growth_interval: clean updates before the scale grows.
+        backoff_factor: between 0 and 1.
+        growth_interval: clean updates before the scale grows, at least 1.
         enabled: False makes ``scale`` and ``unscale_`` do nothing.
 
     Attributes:
         history: a ``Step`` for each update.
 
     Raises:
-        RangeError: if a factor is not in its range.
+        RangeError: if the scale, a factor or the interval is not in its range.
 
     >>> import backproplab as bp
     >>> w = bp.tensor(np.float32([1.0]), requires_grad=True)
@@ -64,7 +64,8 @@ class GradScaler:
         growth_interval: int = 2000,
         enabled: bool = True,
     ) -> None:
-        _require_factors(growth_factor, backoff_factor)
+        require_scaling("GradScaler", init_scale, growth_factor, backoff_factor)
+        require_interval("GradScaler", growth_interval)
         self.growth_factor, self.backoff_factor = growth_factor, backoff_factor
         self.growth_interval, self.enabled = growth_interval, enabled
         self.history: list[Step] = []
@@ -160,6 +161,7 @@ class GradScaler:
 
         Raises:
             GradError: if no gradients were looked at since the last update.
+            RangeError: if ``new_scale`` is not above 0 and finite in float32.
         """
         if not self.enabled:
             return
@@ -170,6 +172,8 @@ class GradScaler:
                 "update: no gradients were looked at since the last update().",
                 help="call `scaler.step(optimizer)` first.",
             )
+        if new_scale is not None:
+            require_scaling("update", new_scale, of="new_scale")
         skipped = not all(looked)
         self.history.append(Step(self._scale, skipped))
         if new_scale is not None:
@@ -211,7 +215,9 @@ class GradScaler:
         """Take over what ``state_dict`` gave.
 
         Raises:
-            RangeError: if the state is empty, or a factor is not in its range.
+            RangeError: if the state is empty, or a number is not in its range; then
+                nothing is taken over.
+            NameLookupError: if one is missing.
         """
         if not self.enabled:
             return
@@ -221,7 +227,20 @@ class GradScaler:
                 "switched off.",
                 help="make this one with `GradScaler(enabled=False)`, too.",
             )
-        _require_factors(state["growth_factor"], state["backoff_factor"])
+        for key in self.state_dict():
+            if key not in state:
+                raise NameLookupError(
+                    f"load_state_dict: the state has no {key!r}; it is no scaler's.",
+                    help="pass what `scaler.state_dict()` gave.",
+                )
+        require_scaling(
+            "load_state_dict",
+            state["scale"],
+            state["growth_factor"],
+            state["backoff_factor"],
+            of="scale",
+        )
+        require_interval("load_state_dict", state["growth_interval"])
         self._scale = float(state["scale"])
         self.growth_factor = state["growth_factor"]
         self.backoff_factor = state["backoff_factor"]
@@ -256,12 +275,3 @@ class _Seen:
 def _with_grad(optimizer: Optimizer) -> Iterable[Any]:
     for group in optimizer.param_groups:
         yield from (p for p in group["params"] if p.grad is not None)
-
-
-def _require_factors(growth: float, backoff: float) -> None:
-    if not (growth > 1.0 and math.isfinite(growth)):
-        raise RangeError(f"GradScaler: growth_factor is {growth}; it must be above 1.")
-    if not 0.0 < backoff < 1.0:
-        raise RangeError(
-            f"GradScaler: backoff_factor is {backoff}; it must be between 0 and 1."
-        )

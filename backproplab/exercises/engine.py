@@ -13,7 +13,6 @@ from . import attempts
 from .engine_code import (
     BACKWARD,
     BACKWARD_SLIPS,
-    NODE,
     ORDER,
     ORDER_SLIPS,
     TAPE,

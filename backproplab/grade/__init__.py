@@ -1,7 +1,8 @@
 """Judging answers: ``compare`` arrays, ``check`` a derivation, ``diagnose`` a slip."""
 
 from .compare import compare
-from .diagnose import Diagnosis, diagnose
+from .diagnose import diagnose
+from .diagnosis import Diagnosis
 from .follow import check
 from .verdict import LABELS, GradeError, Report, Verdict
 

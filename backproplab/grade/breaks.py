@@ -14,6 +14,8 @@ from .substitutes import PRODUCTS, factors, read, symbols
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..trace import Record
+
 # Ops that only move numbers, or choose among them: there is no factor to get wrong.
 _MOVES = {
     "getitem", "reshape", "transpose", "swapaxes", "broadcast_to", "cast", "squeeze",
@@ -21,6 +23,9 @@ _MOVES = {
 }  # fmt: skip
 # Ops that read entries of an array, the same ones several times maybe.
 _READS = {"getitem", "embedding", "take", "take_along_axis"}
+# Options of losses, and what leaves them out.
+_NEUTRAL = {"weight": None, "pos_weight": None, "label_smoothing": 0.0}
+_TURNS = {"transpose", "swapaxes", "matrix_transpose"}
 _DIAGONAL = 400  # entries up to which a Jacobian's diagonal is worth its passes
 _NODES = 60  # other records whose values are tried in place of an operand
 
@@ -31,6 +36,7 @@ def breaks(link: Link) -> Iterator[Break]:
     if not link.ks:
         return
     yield from _last_kept(link)
+    yield from _unturned(link)
     if link.entry.op in _MOVES:
         return
     yield from _missing(link)
@@ -39,6 +45,7 @@ def breaks(link: Link) -> Iterator[Break]:
     yield from symbols(link)
     yield from _operands(link)
     yield from _axes(link)
+    yield from _options(link)
     yield from slips(link)
     yield from _diagonal(link)
 
@@ -77,7 +84,28 @@ def _missing(link: Link) -> Iterator[Break]:
         f"The gradient that comes into {link.out} is passed on to {link.into} without "
         f"the factor d{link.out}/d{link.into}."
     )
-    yield times("local-factor-missing", link, 1.0, why, cost=0)
+    axes = _left_by(link)
+    if not axes:
+        yield times("local-factor-missing", link, 1.0, why, cost=0)
+        return
+    yield Break(
+        "local-factor-missing",
+        link,
+        why,
+        lambda g: np.expand_dims(g, axes),
+        lambda t: np.sum(t, axis=axes),
+        cost=0,
+    )
+
+
+def _left_by(link: Link) -> tuple[int, ...]:
+    """Axes that a reduction takes away, so that its output no longer broadcasts."""
+    axis, x, out = link.entry.static.get("axis"), np.shape(link.sent), np.shape(link.g)
+    if len(link.ks) > 1 or not isinstance(axis, (int, tuple)):
+        return ()
+    axes = tuple(a % len(x) for a in (axis if isinstance(axis, tuple) else (axis,)))
+    kept = tuple(n for a, n in enumerate(x) if a not in axes)
+    return axes if kept == out != x else ()
 
 
 def _upstream(link: Link) -> Iterator[Break]:
@@ -149,7 +177,7 @@ def _operands(link: Link) -> Iterator[Break]:
     """The value of another record in place of an operand."""
     values, names, run = link.values, link.names, link.run
     own = {link.output, *link.entry.inputs}
-    others = [r for r in run if r.id not in own and r.op != "constant"]
+    others = [r for r in run if r.id not in own and _may_stand_in(r)]
     others = sorted(others, key=lambda r: abs(r.id - link.output))[:_NODES]
     matrices = link.entry.op in PRODUCTS - {"multiply"}
     for p in read(link):
@@ -164,6 +192,20 @@ def _operands(link: Link) -> Iterator[Break]:
             if matrices and len(shape) == 2 and r.shape == shape[::-1]:
                 changed = {p: _turned(r.value)}
                 yield exchanged("wrong-operand", link, changed, why, cost=2)
+
+
+def _unturned(link: Link) -> Iterator[Break]:
+    """What comes back through a transposition, not turned back."""
+    if link.entry.op in _TURNS and np.shape(link.g) == np.shape(link.sent):
+        why = f"The gradient that comes into {link.out} is to be turned back."
+        yield Break("transposed", link, why, lambda g: g, lambda t: t, cost=0)
+
+
+def _may_stand_in(r: Record) -> bool:
+    """Whether a value is one that somebody may take for an operand: no number."""
+    if r.op != "constant":
+        return True
+    return np.size(r.value) > 1 and np.asarray(r.value).dtype.kind == "f"
 
 
 def _axes(link: Link) -> Iterator[Break]:
@@ -188,6 +230,15 @@ def _axes(link: Link) -> Iterator[Break]:
                 lambda g: np.flip(link.pull(g), along),
                 lambda t: link.push(np.flip(t, along)),
             )
+
+
+def _options(link: Link) -> Iterator[Break]:
+    """An option of a loss that changes its slope, left out."""
+    for option, neutral in _NEUTRAL.items():
+        value = link.entry.static.get(option)
+        if value is not None and np.any(value):
+            why = f"`{option}` is left out in the derivative of {link.out}."
+            yield exchanged("factor-substituted", link, {option: neutral}, why)
 
 
 def _diagonal(link: Link) -> Iterator[Break]:

@@ -10,6 +10,8 @@ from .. import formats
 from ..node import Node
 from .verdict import Verdict
 
+OWN_SHAPE = "The gradient of a value has the value's own shape."
+
 # Candidates for a rounding, finest first.
 _FORMATS = ("float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 
@@ -83,7 +85,7 @@ _OPEN = "No answer yet: replace the `...`."
 def _read(got: Any) -> tuple[np.ndarray | None, str, str]:
     """The answer as floats, the format that it carries, or else a complaint."""
     kind = _a(type(got).__name__)
-    if isinstance(got, Node):
+    if issubclass(type(got), Node):  # isinstance asks the object, which may lie
         got = got._data
     if callable(got):
         what = "a class" if isinstance(got, type) else "a function"
@@ -183,18 +185,18 @@ def _computed_in(got: np.ndarray, precision: int) -> bool:
 
 def _shapes(got: tuple[int, ...], want: tuple[int, ...]) -> str:
     return (
-        f"Your array has shape {got}; the gradient of a value has the value's own "
-        f"shape, here {want}. The numbers are compared once the shape is right."
+        f"Your array has shape {got}; {want} is asked for. The numbers are compared "
+        "once the shape is right."
     )
 
 
 def _not_finite(got: np.ndarray, bad: np.ndarray) -> str:
     what = "NaN" if np.isnan(got[bad]).any() else "infinite"
     if got.size == 1:
-        return f"The number is {what}; the gradient is finite here."
+        return f"The number is {what}; what is asked for is finite here."
     verb = "is" if bad.sum() == 1 else "are"
     count = f"{int(bad.sum())} of {got.size} entries"
-    return f"{count} {verb} {what}; the gradient is finite here."
+    return f"{count} {verb} {what}; what is asked for is finite there."
 
 
 def _where_off(off: np.ndarray) -> str:

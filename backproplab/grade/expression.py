@@ -68,6 +68,9 @@ def slips(link: Link) -> Iterator[Break]:
     terms = [s for s in found if s.change in ("left", "right") and _is_sum(rule, s)]
     for s in found:
         yield _broken(rule, link, (s,))
+    turns = tuple(s for s in found if s.label == "transposed")
+    if len(turns) > 1:
+        yield _broken(rule, link, turns)
     for two in combinations(terms[:_MOST_TERMS], 2):
         if two[0].step != two[1].step:
             yield _broken(rule, link, two)
@@ -76,7 +79,8 @@ def slips(link: Link) -> Iterator[Break]:
 def _broken(rule: _Rule, link: Link, slips: tuple[_Slip, ...]) -> Break:
     changes = {s.step: s.change for s in slips}
     label, why = slips[0].label, slips[0].why
-    cost = len(slips) * (1 if label == "statistics-constant" else 2)
+    one = label == "transposed"  # all factors not turned: one misconception
+    cost = (1 if one else len(slips)) * (1 if label == "statistics-constant" else 2)
     if link.entry.primitive.kind == "elementwise":
         factor = rule.sends(np.ones_like(link.g), changes)
         return times(label, link, np.nan if factor is None else factor, why, cost)
@@ -106,7 +110,10 @@ def _ways(rule: _Rule, r: Record, link: Link) -> Iterator[_Slip]:
             if _depends(trace, inputs[kept], rule.start) or not _depends(
                 trace, r.id, rule.start
             ):
-                why = f"The factor {names[1 - kept]} is left out {inside}."
+                other_one = trace[inputs[1 - kept]]
+                plain = other_one.op == "constant" and np.size(other_one.value) > 1
+                what = "A factor" if plain else f"The factor {other_one.name}"
+                why = f"{what} is left out {inside}."
                 yield _Slip(r.id, change, other, why)
     elif r.op == "divide":
         yield _Slip(
@@ -127,7 +134,7 @@ def _ways(rule: _Rule, r: Record, link: Link) -> Iterator[_Slip]:
 
 
 def _lost_term(rule: _Rule, link: Link, lost: int) -> tuple[str, str]:
-    if _through_reduction(rule, lost):
+    if _through_reduction(rule, lost) or _normaliser(rule, lost):
         why = (
             f"A mean, variance or normaliser inside {link.out} is held constant, but "
             f"it depends on {link.into}."
@@ -198,6 +205,14 @@ def _through_reduction(rule: _Rule, i: int) -> bool:
         trace[k].op in _REDUCTIONS and _depends(trace, k, rule.start)
         for k in _ancestors(trace, i)
     )
+
+
+def _normaliser(rule: _Rule, i: int) -> bool:
+    """Whether a term is divided by a sum of exponentials, as a softmax is."""
+    trace = rule.trace
+    assert trace is not None
+    sums = [trace[k] for k in _ancestors(trace, i) if trace[k].op == "sum"]
+    return any(trace[r.inputs[0]].op == "exp" for r in sums)
 
 
 def _depends(trace: Trace, i: int, g: int) -> bool:

@@ -46,13 +46,13 @@ def named(link: Link, c: float, close: float) -> tuple[Break, ...]:
     if like(-1):
         return (sign,)
     sums, means = counts(link)
-    for n in sorted(sums | means):
+    for n in sorted(sums):
         if like(1 / n):
             why = f"The rule sums over {n} terms here; you have their mean."
             return (multiple("mean-not-sum", link, 1 / n, why, cost=0),)
     for n in sorted(means):
         if like(n):
-            why = f"A mean over {n} brings the factor 1/{n}; it is missing."
+            why = f"A mean over {n:g} brings the factor 1/{n:g}; it is missing."
             return (multiple("sum-not-mean", link, float(n), why, cost=0),)
     if c < 0:
         without = named(link, -c, close)
@@ -79,7 +79,7 @@ def multiple(label: str, link: Link, c: float, why: str, cost: int = 1) -> Break
 def usual(link: Link) -> list[Break]:
     """The multiples that are tried where two links may be broken."""
     sums, means = counts(link)
-    factors = [-1.0, *(1 / n for n in sums | means), *map(float, means), *_FEW]
+    factors = [-1.0, *(1 / n for n in sums), *map(float, means), *_FEW]
     several = len(link.run[link.x].consumers) > len(link.ks)
     if link.ks and (several or is_statistic(link)):
         factors.insert(0, 0.0)
@@ -97,6 +97,8 @@ def is_nice(c: float) -> bool:
 
 def is_own(link: Link, c: float) -> bool:
     """Whether the rule itself holds the factor that was left out or doubled."""
+    if link.entry.op in ("add", "subtract"):
+        return False
     records = [link.run[i] for i in link.entry.inputs if i >= 0]
     numbers = [
         abs(float(np.reshape(r.value, ())))
@@ -131,14 +133,14 @@ def _left_out(link: Link) -> str:
     return f"What comes back from {link.out} is left out."
 
 
-def counts(link: Link) -> tuple[set[int], set[int]]:
+def counts(link: Link) -> tuple[set[float], set[float]]:
     """Numbers of terms over which a link sums, and over which it averages."""
     if not link.ks:
         return set(), set()
     op, name = link.entry.primitive, link.entry.op
     x, out = np.shape(link.sent), np.shape(link.g)
-    sums: set[int] = set()
-    means: set[int] = set()
+    sums: set[float] = set()
+    means: set[float] = set()
     if op.kind == "elementwise":
         lead = len(out) - len(x)
         wide = [n for i, n in enumerate(out) if i < lead or x[i - lead] != n]
@@ -148,9 +150,12 @@ def counts(link: Link) -> tuple[set[int], set[int]]:
         rows = out[-1:] if link.ks[0] == 0 else out[:-1]
         sums |= {*rows, prod(rows)}
     elif name in ("sum", "nansum"):
-        sums |= {prod(x) // max(prod(out), 1), *x}
-    elif name.endswith("loss") or "entropy" in name or name in ("kl_div", "var", "std"):
-        means |= {prod(x) // max(prod(out), 1), *x}
+        # half of a sum over 2 of several axes is more often the 2 of a square
+        sums |= {prod(x) // max(prod(out), 1), *(set(_axes(link, x)) - {2})}
+    elif name in ("var", "std"):
+        means |= {prod(x) // max(prod(out), 1), *_axes(link, x)}
+    elif name.endswith("loss") or "entropy" in name or name == "kl_div":
+        sums, means = _of_loss(link, x)
     elif op.kind == "linear" and len(link.entry.inputs) == 1:
         means |= _averaged(link, x, out)
     elif x != out:
@@ -159,6 +164,47 @@ def counts(link: Link) -> tuple[set[int], set[int]]:
         if prod(out) % max(prod(x), 1) == 0:
             sums.add(prod(out) // max(prod(x), 1))
     return sums - {0, 1}, means - {0, 1}
+
+
+def _axes(link: Link, x: tuple[int, ...]) -> list[int]:
+    """Sizes of the axes over which a reduction goes."""
+    axis = link.entry.static.get("axis")
+    if axis is None:
+        return list(x)
+    return [x[a] for a in (axis if isinstance(axis, tuple) else (axis,))]
+
+
+def _of_loss(link: Link, x: tuple[int, ...]) -> tuple[set[float], set[float]]:
+    """Over what a loss sums, and over what it averages: the classes are no rows."""
+    reduction = link.entry.static.get("reduction", "mean")
+    if reduction == "none":
+        return set(), set()
+    rest: tuple[int, ...] = ()
+    if link.entry.op in ("cross_entropy", "nll_loss"):
+        rest = x[1:2] if len(x) > 1 else x
+    elif reduction == "batchmean":
+        rest = x[1:]
+    rows = list(x)
+    for n in rest:
+        rows.remove(n)
+    over: set[float]
+    among: set[float]
+    over, among = {prod(rows), *rows}, {prod(rest), *rest}
+    if reduction == "sum":
+        return over | among, set()
+    total = _divisor(link)
+    if total is None or any(np.isclose(total, n) for n in over):
+        return among, set(over)
+    return among, {total}  # the rows have weights, or some do not count
+
+
+def _divisor(link: Link) -> float | None:
+    """What a loss that averages divides its sum by."""
+    whole = link.fit(link.pull(link.g, {"reduction": "sum"}))
+    size = float(np.vdot(link.sent, link.sent))
+    if whole is None or not size:
+        return None
+    return float(f"{np.vdot(whole, link.sent) / size:.12g}")
 
 
 def _averaged(link: Link, x: tuple[int, ...], out: tuple[int, ...]) -> set[int]:

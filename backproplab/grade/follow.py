@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import near
 from ..trace import replay
-from .compare import compare, take_in, tolerance
+from .compare import OWN_SHAPE, compare, take_in, tolerance
 from .diagnose import diagnose
 from .verdict import GradeError, Report, Verdict
 
@@ -64,7 +65,8 @@ def check(
             asked.setdefault(run[key].id, []).append(key)
         else:
             says = _no_gradient(run, key) if key in run else _unknown(run, key)
-            verdicts[str(key)] = Verdict("not-attempted", says, name=str(key))
+            shown = str(key) if isinstance(key, (str, int)) else type(key).__name__
+            verdicts[shown] = Verdict("not-attempted", says, name=shown)
     if asked:
         found = _Walk(run, asked, answers).verdicts
         if explain:
@@ -124,7 +126,9 @@ class _Walk:
         sizes = self.sizes.get(i, 0.0)
         scale = float(np.max(sizes, initial=0)) or None
         absolute = compare(got, truth, scale=scale, name=name)
-        if absolute.ok or absolute.label in ("not-attempted", "shape"):
+        if absolute.label == "shape":
+            return replace(absolute, says=f"{absolute.says} {OWN_SHAPE}")
+        if absolute.ok or absolute.label == "not-attempted":
             return absolute
         if i in self.own:
             own = compare(got, follows, scale=scale, name=name)
@@ -152,7 +156,11 @@ def _explained(
     """Say how a step broke, given the learner's own values for the other steps."""
     if verdict.label != "wrong":
         return verdict
-    given = {n: got for n, got in answers.items() if n != name and got is not ...}
+    given: dict[Any, Any] = {
+        n: got
+        for n, got in answers.items()
+        if isinstance(n, (str, int)) and n != name and got is not ...
+    }
     found = diagnose(run, name, answers[name], given=given, seconds=0.5)
     if found.ok or found.label in ("unexplained", "not-attempted"):
         return verdict
@@ -160,6 +168,9 @@ def _explained(
 
 
 def _unknown(run: Trace, key: Any) -> str:
+    if not isinstance(key, (str, int, np.integer)):
+        kind = type(key).__name__
+        return f'Of type {kind}; a name is to be here: `{{"w": ..., "h": ...}}`.'
     return f"The run has no value called {str(key)!r}; {near(str(key), run.names)}"
 
 

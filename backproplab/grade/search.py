@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 DIRECTIONS = 2
+_MOST_MULTIPLES = 12  # of one answer that are computed anew, to be sure
 # Digits that an answer must hold before one of many breaks can explain it.
 _DIGITS = 5.0
 
@@ -152,7 +153,12 @@ class Search:
 
     def singles(self) -> list[Explanation]:
         """All single breaks that explain the answer, most telling first."""
-        found = [self._explained(b, *more) for b, *more in self._multiples()]
+        found: list[Explanation] = []
+        likely = [self._explained(b, *more) for b, *more in self._multiples()]
+        for e in sorted(likely, key=lambda e: e.rank):
+            # A chain of links has the same multiple everywhere: the first will do.
+            if len(found) < _MOST_MULTIPLES and self._is_multiple(e.breaks):
+                found.append(e)
         for c in self._others():
             near = np.all(np.abs(c.effect - self.off) <= self.noise)
             if near and self.reproduces(c.made):
@@ -162,6 +168,9 @@ class Search:
 
     def _explained(self, b: Break, *more: Break) -> Explanation:
         return Explanation((b, *more), self.rank(b))
+
+    def _is_multiple(self, made: tuple[Break, ...]) -> bool:
+        return self.reproduces(factors.multiple("", made[0].link, _product(made), ""))
 
     def _multiples(self) -> Iterator[tuple[Break, ...]]:
         rounding = 0.1 * self.noise
@@ -175,10 +184,9 @@ class Search:
                 continue
             close = min(max(1e-9, rounding / abs(unit[k])), 0.02)
             made = factors.named(link, c, close)
-            exact = prod(1.0 if b.factor is None else b.factor for b in made)
             if made and made[0].label == "constant-factor" and self.entries < 2:
-                made = made if factors.is_nice(exact) else ()
-            if made and self.reproduces(factors.multiple("", link, exact, "")):
+                made = made if factors.is_nice(_product(made)) else ()
+            if made:
                 yield made
 
     def _others(self) -> Iterator[Candidate]:
@@ -214,7 +222,13 @@ class Search:
             if len(m.ks) == 1:
                 by_input.setdefault(m.x, []).append(m)
         for x, group in by_input.items():
-            for kept in group if len(group) > 1 else ():
+            several = len(group) > 1
+            effects = [self.effect(m, m.sent) for m in group] if several else []
+            for kept, effect in zip(group, effects, strict=False):
+                # the others are lost, all at one place: what that changes adds up
+                lost_all = effect - sum(effects)
+                if np.any(np.abs(lost_all - self.off) > self.noise):
+                    continue
                 name = self.run[x].name
                 why = (
                     f"{name} is used in {len(group)} places and their contributions "
@@ -227,14 +241,19 @@ class Search:
                 ]
                 if self.reproduces(*lost):
                     yield factors.multiple("overwritten", kept, 1.0, why), *lost
+        lost = self.held_constant()
+        if lost and self.reproduces(*lost):
+            yield tuple(lost)
+
+    def held_constant(self) -> list[Break]:
+        """All statistics held constant, if there are several: one misconception."""
         held = [m for m in self.links if len(m.ks) == 1 and factors.is_statistic(m)]
-        if 2 <= len(held) <= 12:
-            held.sort(key=lambda m: -float(np.abs(self.effect(m, m.sent)).max()))
-            names = " and ".join(dict.fromkeys(m.out for m in held))
-            why = f"{names} are held constant, but they depend on {held[0].into}."
-            lost = [factors.multiple("statistics-constant", m, 0.0, why) for m in held]
-            if self.reproduces(*lost):
-                yield tuple(lost)
+        if not 2 <= len(held) <= 12:
+            return []
+        held.sort(key=lambda m: -float(np.abs(self.effect(m, m.sent)).max()))
+        names = " and ".join(dict.fromkeys(m.out for m in held))
+        why = f"{names} are held constant, but they depend on {held[0].into}."
+        return [factors.multiple("statistics-constant", m, 0.0, why) for m in held]
 
     def rank(self, b: Break) -> tuple[float, ...]:
         """How telling a break is, and how near; smaller is better."""
@@ -252,6 +271,10 @@ class Search:
             if near and r.id != self.t:
                 far[r.id] = min(near) + 1
         return far
+
+
+def _product(made: tuple[Break, ...]) -> float:
+    return prod(1.0 if b.factor is None else b.factor for b in made)
 
 
 def _usable(

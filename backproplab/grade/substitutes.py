@@ -132,6 +132,10 @@ def _relatives(link: Link) -> Iterator[Break]:
                 f"between {link.out} and {link.into}."
             )
             yield times("factor-substituted", link, slope, why, cost=2)
+            if op.needs[0] is None or 0 in op.needs[0]:
+                with np.errstate(all="ignore"):
+                    there = op.rules[0](op.value(x, **op.defaults), x, **op.defaults)
+                yield times("factor-substituted", link, there, why, cost=2)
 
 
 @cache

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from .factors import is_nice, is_own, places
 from .links import Break
 
@@ -21,8 +23,7 @@ TELLING = {
             ("mean-not-sum",),
             ("sum-not-mean",),
             ("path-missing", "overwritten"),
-            ("local-factor-missing",),
-            ("upstream-missing",),
+            ("local-factor-missing", "upstream-missing"),
             ("constant-factor",),
             ("factor-substituted",),
             ("wrong-operand",),
@@ -48,7 +49,7 @@ def rank(b: Break, distance: int) -> tuple[float, ...]:
 
     Where the rule itself holds the number that was left out, that is the place.
     """
-    tier = TELLING[b.label]
+    tier: float = TELLING[b.label]
     if b.link.is_half and b.factor:
         tier = _ODD  # nobody turns the sign of one x in x * x
     elif b.label == "constant-factor" and b.factor is not None:
@@ -56,6 +57,10 @@ def rank(b: Break, distance: int) -> tuple[float, ...]:
             tier = VAGUE
         elif b.link.ks and is_own(b.link, b.factor):
             distance = -1
+    if b.label == "upstream-missing":
+        one = np.size(b.link.g) > 1 and np.ptp(b.link.g) == 0
+        # one number is rather left out where it comes in
+        tier += 0.5 if one or distance else 0
     few = b.label == "overwritten" and len(places(b.link)) < 3
     return tier, distance, few, b.cost, not b.link.ks
 

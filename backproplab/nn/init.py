@@ -154,6 +154,10 @@ def _fans(shape: Shape) -> tuple[int, int]:
             "because the spread is set by the fans.",
             help="a bias has no fans: start it at np.zeros(n).",
         )
+    if min(shape) < 0:
+        raise ShapeError(
+            f"nn.init: the shape is {tuple(shape)}; sizes of at least 0 are required."
+        )
     kernel = math.prod(shape[2:])
     return shape[1] * kernel, shape[0] * kernel
 

@@ -12,6 +12,7 @@ from ..primitive import primitive
 from ._rows import row_dot, row_max, row_sum, wide
 from .activation import softmax
 from .lookup import _keep_mask
+from .rearranging import repeat
 
 
 def _turned(x: Any) -> Any:
@@ -134,6 +135,17 @@ def _attention(q, k, v, mask, *, scale, is_causal=False, keep=None):
     return (a @ wide(v)).astype(dtype, copy=False), p
 
 
+def _for_all_heads(op: str, q: Any, x: Any) -> Any:
+    """Each head of x as often as there are heads of q for it."""
+    here, there = np.shape(x)[-3:-2], np.shape(q)[-3:-2]
+    if not here or not there or there[0] % max(here[0], 1):
+        raise ShapeError(
+            f"{op}: q is {np.shape(q)} and k or v is {np.shape(x)}; with enable_gqa "
+            "the heads (axis -3) of q must be a multiple of theirs."
+        )
+    return repeat(x, there[0] // here[0], axis=-3)
+
+
 def scaled_dot_product_attention(
     q: Any,
     k: Any,
@@ -143,6 +155,7 @@ def scaled_dot_product_attention(
     is_causal: bool = False,
     scale: float | None = None,
     *,
+    enable_gqa: bool = False,
     rng: np.random.Generator | None = None,
 ) -> Any:
     r"""Mean of the values, weighted by how well each key answers the query.
@@ -161,6 +174,8 @@ def scaled_dot_product_attention(
             applied whenever it is not 0: there is no training flag.
         is_causal: whether query i sees the keys 0..i only.
         scale: in place of 1/sqrt(e).
+        enable_gqa: whether several query heads share a key and a value head, k and v
+            having fewer heads (axis -3) than q.
         rng: where dropout takes its numbers from.
 
     Returns:
@@ -172,6 +187,8 @@ def scaled_dot_product_attention(
             ``rng``.
     """
     op = "scaled_dot_product_attention"
+    if enable_gqa:
+        k, v = _for_all_heads(op, q, k), _for_all_heads(op, q, v)
     shapes = [np.shape(x) for x in (q, k, v)]
     l_e, s_e, s_d = (shape[-2:] for shape in shapes)
     if min(map(len, shapes)) < 2 or l_e[1] != s_e[1] or s_e[0] != s_d[0]:

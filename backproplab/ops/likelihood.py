@@ -163,7 +163,8 @@ def _of_rows(x: np.ndarray, labels: np.ndarray) -> Any:
     n, k = x.shape
     at = np.arange(0, n * k, k)
     at += labels.astype(np.intp, copy=False)
-    z = x - row_max(x)
+    # rows first, whatever the order of x: flat is a view, and is written to
+    z = np.subtract(x, row_max(x), order="C")
     flat = z.reshape(-1)
     picked = flat[at]
     p = np.exp(z, out=z)

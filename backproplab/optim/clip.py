@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import GradError
+from ..errors import GradError, RangeError
 from ..tensor import Tensor
 
 
@@ -32,12 +32,14 @@ def clip_grad_norm_(
 
     Raises:
         GradError: if the norm is not finite and ``error_if_nonfinite`` is set.
+        RangeError: if the bound is below 0 or NaN; it would turn the direction.
 
     >>> p = Tensor([3.0, 4.0], requires_grad=True)
     >>> p.grad = np.array([3.0, 4.0])
     >>> clip_grad_norm_(p, 1.0), p.grad.round(3).tolist()
     (5.0, [0.6, 0.8])
     """
+    _require_bound("clip_grad_norm_", "max_norm", max_norm)
     held = _with_grad(parameters)
     norms = [np.linalg.norm(np.ravel(p.grad).astype(float), norm_type) for p in held]
     total = float(np.linalg.norm(norms, norm_type)) if norms else 0.0
@@ -58,14 +60,25 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
     The direction changes. ``.grad`` becomes a new array.
 
+    Raises:
+        RangeError: if the bound is below 0 or NaN.
+
     >>> p = Tensor([3.0, 4.0], requires_grad=True)
     >>> p.grad = np.array([-3.0, 0.5])
     >>> clip_grad_value_([p], 1.0)
     >>> p.grad.tolist()
     [-1.0, 0.5]
     """
+    _require_bound("clip_grad_value_", "clip_value", clip_value)
     for p in _with_grad(parameters):
         p.grad = np.clip(p.grad, -clip_value, clip_value)
+
+
+def _require_bound(function: str, name: str, bound: float) -> None:
+    if not bound >= 0:
+        raise RangeError(
+            f"{function}: {name} is {bound}; a number of at least 0 is required."
+        )
 
 
 def _with_grad(parameters: Tensor | Iterable[Tensor]) -> list[Any]:

@@ -51,7 +51,7 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        if nesterov and (momentum <= 0 or dampening != 0):
+        if nesterov and (not momentum or dampening != 0):
             raise RangeError(
                 f"SGD: nesterov with momentum={momentum} and dampening={dampening}; "
                 "a momentum above 0 and no dampening are required."

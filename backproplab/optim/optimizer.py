@@ -3,6 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,12 @@ class Optimizer(ABC):
                 f"{name}: params is a single {type(params).__name__}; "
                 "several are required.",
                 help="put it in a list.",
+            )
+        if not isinstance(params, Iterable):
+            raise GradError(
+                f"{name}: params is a {type(params).__name__}; parameters are "
+                "required.",
+                help="pass `model.parameters()` or a list of tensors.",
             )
         groups = list(params)
         if not groups:
@@ -206,14 +213,24 @@ def _require_parameter(name: str, p: Any) -> None:
 
 
 def _require_in_range(name: str, key: str, value: Any) -> None:
+    if key == "betas":
+        pair = isinstance(value, (tuple, list)) and len(value) == 2
+        if not pair:
+            raise RangeError(f"{name}: betas is {value!r}; two numbers are required.")
     numbers = value if key == "betas" else [value]
     below_one = key in ("betas", "alpha")
     if key not in _NOT_NEGATIVE and not below_one:
         return
-    if all(v >= 0 and (not below_one or v < 1) for v in numbers):
+    if all(_is_number(v) and 0 <= v < (1 if below_one else inf) for v in numbers):
         return
     required = "from 0 up to but not including 1" if below_one else "of at least 0"
-    raise RangeError(f"{name}: {key} is {value}; a number {required} is required.")
+    raise RangeError(f"{name}: {key} is {value!r}; a number {required} is required.")
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (int, float, np.integer, np.floating)) or (
+        isinstance(x, np.ndarray) and x.ndim == 0 and x.dtype.kind in "fiu"
+    )
 
 
 _NOT_NEGATIVE = ("lr", "momentum", "weight_decay", "eps")

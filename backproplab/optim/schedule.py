@@ -25,6 +25,11 @@ class Schedule(ABC):
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise RangeError(
+                f"{type(self).__name__}: optimizer is a {type(optimizer).__name__}; an "
+                "optimizer of bp.optim is required."
+            )
         self.optimizer = optimizer
         self.base_lrs = [
             float(g.setdefault("initial_lr", g["lr"]))  # type: ignore[arg-type]
@@ -67,6 +72,7 @@ class StepLR(Schedule):
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1
     ) -> None:
+        _require_steps("StepLR", "step_size", step_size)
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer)
 
@@ -123,6 +129,7 @@ class CosineAnnealingLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0) -> None:
+        _require_steps("CosineAnnealingLR", "T_max", T_max)
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer)
 
@@ -138,6 +145,7 @@ class PolynomialLR(Schedule):
     def __init__(
         self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0
     ) -> None:
+        _require_steps("PolynomialLR", "total_iters", total_iters)
         self.total_iters, self.power = total_iters, power
         super().__init__(optimizer)
 
@@ -159,6 +167,12 @@ class LinearLR(Schedule):
         end_factor: float = 1.0,
         total_iters: int = 5,
     ) -> None:
+        _require_steps("LinearLR", "total_iters", total_iters)
+        if not 0 < start_factor <= 1 or not 0 <= end_factor <= 1:
+            raise RangeError(
+                f"LinearLR: start_factor is {start_factor} and end_factor is "
+                f"{end_factor}; numbers up to 1 are required, the first above 0."
+            )
         self.start_factor, self.end_factor = start_factor, end_factor
         self.total_iters = total_iters
         super().__init__(optimizer)
@@ -179,6 +193,10 @@ class LambdaLR(Schedule):
         lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
     ) -> None:
         groups = len(optimizer.param_groups)
+        if not callable(lr_lambda) and not isinstance(lr_lambda, Sequence):
+            raise RangeError(
+                f"LambdaLR: lr_lambda is {lr_lambda!r}; a function of t is required."
+            )
         several = [lr_lambda] * groups if callable(lr_lambda) else list(lr_lambda)
         if len(several) != groups:
             raise RangeError(
@@ -228,3 +246,8 @@ class SequentialLR(Schedule):
         k = bisect_right(self.milestones, t)
         begin = self.milestones[k - 1] if k else 0
         return self.schedules[k].lr_at(t - begin, base, group)
+
+
+def _require_steps(schedule: str, name: str, steps: Any) -> None:
+    if not steps >= 1:
+        raise RangeError(f"{schedule}: {name} is {steps}; at least 1 is required.")

@@ -10,8 +10,9 @@ from .data_parallel import DataParallel
 from .engines import ClusterError, cluster
 from .group import CollectiveError, Group, ReplicaError, Traffic
 from .local import LocalGroup
-from .mpi import MissingError, MPIGroup
+from .mpi import MPIGroup
 from .sync_batch_norm import SyncBatchNorm
+from .waiting import MissingError
 
 __all__ = [
     "ClusterError",

@@ -14,8 +14,9 @@ import numpy as np
 
 from .group import Group
 from .local import LocalGroup
-from .mpi import MissingError, MPIGroup
+from .mpi import MPIGroup
 from .train import Options, Report, train
+from .waiting import MissingError
 
 # Where launchers tell a process which one it is, before MPI starts.
 _RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID")

@@ -187,9 +187,9 @@ def require_rank(what: str, root: int, size: int) -> None:
     Raises:
         RangeError: if there is no such replica.
     """
-    if not 0 <= root < size:
+    if not isinstance(root, (int, np.integer)) or not 0 <= root < size:
         raise RangeError(
-            f"{what}: root is {root}; a rank from 0 to {size - 1} is required."
+            f"{what}: root is {root!r}; a rank from 0 to {size - 1} is required."
         )
 
 

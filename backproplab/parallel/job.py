@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .group import ReplicaError
+from .group import CollectiveError, ReplicaError
 from .launching import call_there
 from .sending import unpack
 
@@ -86,13 +86,20 @@ def collect(job: Job, pending: Sequence[Any], timeout: float) -> list[Any]:
         waiting = [c for rank, c in enumerate(pending) if rank not in outcomes]
         if waiting:
             waiting[0].wait(0.02)
-    waits = len(outcomes) < job.size
+    astray = any(
+        kind == "raised" and CollectiveError.__name__ in what
+        for kind, what in outcomes.values()
+    )
+    waits = len(outcomes) < job.size or astray
     for rank, (kind, what) in sorted(outcomes.items()):
         if kind == "raised":
             raise _error(
                 rank,
                 f"rank {rank} of {job.size} raised; there:\n{what}",
-                "the other ranks waited for it and were stopped; the next run "
+                "the ranks were out of step and were stopped; the next run starts new "
+                "ones."
+                if astray
+                else "the other ranks waited for it and were stopped; the next run "
                 "starts new ones."
                 if waits
                 else "",

@@ -14,8 +14,9 @@ from pathlib import Path
 from traceback import format_exception
 from typing import Any
 
-from .mpi import INSTALL, MissingError, MPIGroup
+from .mpi import MPIGroup
 from .sending import pack, unpack
+from .waiting import INSTALL, MissingError
 
 
 def mpiexec() -> str:

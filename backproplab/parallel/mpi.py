@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import sys
-import time
 from functools import lru_cache
-from traceback import format_exception
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from ..errors import BackpropError
+from . import heading
 from .group import (
+    OPS,
     CollectiveError,
     Group,
     Op,
@@ -25,42 +21,19 @@ from .group import (
     require_op,
     require_rank,
 )
+from .waiting import abort_on_error, require_mpi, tell_when_leaving, wait_until
 
-INSTALL = 'pip install "backproplab[parallel]"'
 # Where launchers say how many ranks they started: MPICH and others, Open MPI, srun.
 _LAUNCHED = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
-
-_LEAVING = 31_999  # the tag of a rank's last message: it leaves the job
-_PATIENCE = 3.0  # seconds of waiting after which a rank asks who has left
-_GOODBYE = 1.0  # seconds in which a leaving rank hears of the others that leave
-
-
-class MissingError(BackpropError, ImportError):
-    """A package of an extra that is not installed."""
-
-
-def require_mpi() -> Any:
-    """Load MPI, which starts it.
-
-    Raises:
-        MissingError: if mpi4py or an MPI library is missing; it says what to install.
-    """
-    try:
-        from mpi4py import MPI
-    except (ImportError, RuntimeError) as error:  # no mpi4py; no MPI library
-        raise MissingError(
-            f"MPIGroup: MPI cannot be loaded ({error}).",
-            help=f"{INSTALL} brings mpi4py and an MPI for this environment; "
-            "LocalGroup(n) needs neither.",
-        ) from error
-    return MPI
 
 
 class MPIGroup(Group):
     """This process among all that ``mpiexec`` started.
 
     Collectives are MPI's own, on buffers. MPI chooses its algorithm; ``traffic`` counts
-    what a ring would send, the least that an all-reduce can send per rank.
+    what a ring would send, the least that an all-reduce can send per rank. Before each
+    the ranks tell each other in few bytes what they call: if they do not all call the
+    same, each raises a ``CollectiveError`` that names who called what.
 
     When a rank raises, its traceback is printed with its rank and the whole job ends:
     the others would wait for it for ever. float16, which MPI lacks, is added as NumPy
@@ -88,7 +61,7 @@ class MPIGroup(Group):
             require_one_mpi(self.size, mpi.Get_library_version())
         if self.size > 1:
             abort_on_error()
-            _tell_when_leaving()
+            tell_when_leaving()
 
     def all_reduce(self, a: Any, op: Op = "mean") -> np.ndarray:
         """See ``Group.all_reduce``."""
@@ -98,14 +71,21 @@ class MPIGroup(Group):
     def start_all_reduce(self, a: np.ndarray, op: Op = "mean") -> Pending:
         """See ``Group.start_all_reduce``; it runs while this rank computes."""
         require_op(op)
-        array = np.ascontiguousarray(numbers("all_reduce", a)).reshape(np.shape(a))
+        array = _laid_out(a)
         total = np.empty_like(array)
+        told, mine, heard = self._announce(_heading(array, op))
         send, receive, add = self._buffers(array, total)
         request = self._comm.Iallreduce(send, receive, add)
         self._count("all_reduce", array.size, array.itemsize)
 
+        def arrived() -> bool:  # a sum of what does not fit together may never come
+            if not told.Test():
+                return False
+            heading.compare(mine, heard)
+            return bool(request.Test())
+
         def wait() -> np.ndarray:
-            _wait(request)
+            wait_until(arrived)
             return divided(total, op, self.size)
 
         return Pending(wait, request.Test)
@@ -114,7 +94,7 @@ class MPIGroup(Group):
         """See ``Group.broadcast``."""
         require_rank("broadcast", root, self.size)
         array = np.array(numbers("broadcast", a)) if self.rank == root else np.empty(0)
-        self.barrier()
+        self._heard(*self._announce(heading.written("broadcast", root)))
         shape, dtype = self._comm.bcast((array.shape, array.dtype), root)
         if self.rank != root:
             array = np.empty(shape, dtype)
@@ -125,7 +105,9 @@ class MPIGroup(Group):
 
     def gather(self, a: Any) -> list[np.ndarray]:
         """See ``Group.gather``."""
-        found: list[np.ndarray] = self.agree(numbers("gather", a))
+        array = numbers("gather", a)
+        self._heard(*self._announce(heading.written("gather")))
+        found: list[np.ndarray] = self._comm.allgather(array)
         for k, array in enumerate(found):
             if self.size > 1 and k != (self.rank + 1) % self.size:
                 self._count("gather", array.size, array.itemsize)
@@ -133,26 +115,39 @@ class MPIGroup(Group):
 
     def barrier(self) -> None:
         """See ``Group.barrier``."""
-        _wait(self._comm.Ibarrier())
+        self._heard(*self._announce(heading.written("barrier")))
 
     def agree(self, word: Any) -> list[Any]:
         """See ``Group.agree``."""
-        self.barrier()  # MPI itself would not sleep while it waits
+        # MPI itself would not sleep while it waits
+        self._heard(*self._announce(heading.written("agree")))
         words: list[Any] = self._comm.allgather(word)
         return words
 
     def start_agree(self, count: int) -> Pending:
         """See ``Group.start_agree``."""
-        mine, counts = np.array([count]), np.empty(self.size, np.int64)
-        request = self._comm.Iallgather(mine, counts)
+        announced = self._announce(
+            heading.counted(heading.written("start_agree"), count)
+        )
+        request, _, heard = announced
         # A forward pass without a backward asks nobody: MPI frees what is tested.
         self._unheard = [r for r in self._unheard if not r.Test()] + [request]
 
         def wait() -> list[int]:
-            _wait(request)
-            return [int(n) for n in counts]
+            self._heard(*announced)
+            return heading.counts(heard)
 
         return Pending(wait, request.Test)
+
+    def _announce(self, mine: bytes) -> tuple[Any, bytes, bytearray]:
+        """Begin to tell all ranks what this one calls, and to hear what they call."""
+        heard = bytearray(heading.LENGTH * self.size)
+        return self._comm.Iallgather(mine, heard), mine, heard
+
+    def _heard(self, request: Any, mine: bytes, heard: bytearray) -> None:
+        """Wait until all have told; whoever finds a difference raises, as all do."""
+        wait_until(request.Test)
+        heading.compare(mine, heard)
 
     def _buffers(self, array: np.ndarray, total: np.ndarray) -> tuple[Any, Any, Any]:
         if array.dtype != np.float16:
@@ -165,51 +160,15 @@ class MPIGroup(Group):
         return f"<MPI rank {self.rank} of {self.size}>"
 
 
-def _wait(request: Any) -> None:
-    """Wait as MPI does, spinning; after a while sleep, and leave the core to others.
-
-    Raises:
-        CollectiveError: if a rank has left the job, so that the wait would never end.
-    """
-    begun = time.perf_counter()
-    while not request.Test():
-        waited = time.perf_counter() - begun
-        if waited > 2e-4:
-            time.sleep(min(waited / 4, 1e-3) if waited > 1e-2 else 5e-5)
-        if waited > _PATIENCE and (gone := _left()):
-            raise CollectiveError(
-                f"MPIGroup: rank {gone[0]} has left the job, and this rank still waits "
-                f"for it after {waited:.0f} s; all ranks must make the same calls.",
-                help="look for a `sys.exit()` or `return` that one rank alone reaches.",
-            )
+def _laid_out(a: Any) -> np.ndarray:
+    """The data as MPI reads it: in one piece, in this machine's byte order."""
+    array = numbers("all_reduce", a)
+    native = array.dtype.newbyteorder("=")
+    return np.ascontiguousarray(array, native).reshape(array.shape)
 
 
-def _left() -> list[int]:
-    """Ranks that said that they leave."""
-    mpi = require_mpi()
-    status = mpi.Status()
-    found = mpi.COMM_WORLD.Iprobe(mpi.ANY_SOURCE, _LEAVING, status)
-    return [status.Get_source()] if found else []
-
-
-@lru_cache(maxsize=1)
-def _tell_when_leaving() -> None:
-    """Tell the other ranks when this one's program is over, before MPI ends."""
-    atexit.register(_leave)
-
-
-def _leave() -> None:
-    mpi = require_mpi()
-    world = mpi.COMM_WORLD
-    others = set(range(world.Get_size())) - {world.Get_rank()}
-    said = [world.Isend([b"", mpi.BYTE], k, _LEAVING) for k in others]
-    end = time.perf_counter() + _GOODBYE
-    while others and time.perf_counter() < end:  # hear those who leave as well
-        for k in [k for k in others if world.Iprobe(k, _LEAVING)]:
-            world.Recv([bytearray(), mpi.BYTE], k, _LEAVING)
-            others.discard(k)
-        time.sleep(1e-3)
-    mpi.Request.Testall(said)
+def _heading(array: np.ndarray, op: Op) -> bytes:
+    return heading.written("all_reduce", OPS.index(op), array.dtype.char, array.shape)
 
 
 @lru_cache(maxsize=1)
@@ -221,27 +180,6 @@ def _half_sum() -> Any:
         total += np.frombuffer(arrived, np.float16)
 
     return require_mpi().Op.Create(add, commute=True)
-
-
-def abort_on_error() -> None:
-    """End the whole job when this rank ends by an exception."""
-    if sys.excepthook is not _abort:
-        sys.excepthook = _abort
-
-
-def _abort(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    world = require_mpi().COMM_WORLD
-    text = "".join(format_exception(kind, error, trace))
-    sys.stdout.flush()
-    sys.stderr.write(
-        f"rank {world.Get_rank()} of {world.Get_size()} raised "
-        f"{kind.__name__}, so the job ends:\n{text}"
-    )
-    sys.stderr.flush()
-    time.sleep(0.5)  # mpiexec passes on what it has read when it hears of the end
-    world.Abort(1)
 
 
 def require_one_mpi(size: int, library: str) -> None:

@@ -77,13 +77,16 @@ def calling(frame: FrameType | None) -> tuple[FrameType | None, Any, bool]:
     return frame, via, kind_of_via == "package"
 
 
-def assigned(frame: FrameType | None) -> tuple[str | None, FrameType | None]:
+def assigned(
+    frame: FrameType | None,
+) -> tuple[str | tuple[str, ...] | None, FrameType | None]:
     """The variable that takes the value of the expression that a frame evaluates.
 
     Through ``return`` it follows the value into the caller's line.
 
     Returns:
-        the variable's name and the frame that it lives in.
+        the variable's name, or where a list of values is unpacked the names of all
+        (whose it is shows once they are bound), and the frame that they live in.
     """
     while frame is not None:
         code = frame.f_code
@@ -182,7 +185,7 @@ def _items(known: Any) -> Iterable[tuple[Any, Any]]:
 
 
 def _target(code: CodeType, lasti: int) -> Any:
-    """The variable that takes what instruction ``lasti`` makes; None, or _RETURN."""
+    """The variables that take what instruction ``lasti`` makes; None, or _RETURN."""
     known = _stores.get(id(code))
     if known is None or known[0] is not code:
         from dis import get_instructions  # not needed until something is recorded
@@ -194,8 +197,26 @@ def _target(code: CodeType, lasti: int) -> Any:
     if lasti not in found:
         # A call into Python code stands at the end of the call's inline cache.
         at = sum(s.offset <= lasti for s in steps)
-        found[lasti] = _follow(steps, at)
+        running = steps[at - 1].opname if at else ""
+        # `a, b = map(f, xs)` computes while it unpacks
+        unpacks = running.startswith("UNPACK_")
+        found[lasti] = _unpacked(steps, at) if unpacks else _follow(steps, at)
     return found[lasti]
+
+
+def _unpacked(steps: list[Instruction], i: int) -> tuple[str, ...] | None:
+    """The variables that an unpacking fills, as far as they stand one by one."""
+    names: list[str] = []
+    for step in steps[i:]:
+        if step.opname in _VARIABLES:
+            names.append(step.argval)
+        elif step.opname == "STORE_FAST_STORE_FAST":
+            names.extend(step.argval)
+        elif step.opname not in (*_PASSED_OVER, "UNPACK_SEQUENCE"):
+            if step.opname.startswith("STORE_FAST_"):
+                names.append(step.argval[0])
+            break
+    return tuple(names) or None
 
 
 _PASSED_OVER = ("NOP", "CACHE", "RESUME", "EXTENDED_ARG", "NOT_TAKEN")
@@ -238,6 +259,8 @@ def _follow(steps: list[Instruction], i: int) -> Any:
                 return None
             above, i = n - 1 - above, i + 1  # unpacking puts the first on top
             continue
+        if op.startswith("UNPACK_") and above == 0:
+            return _unpacked(steps, i)
         if op in _VARIABLES and above == 0:
             return step.argval
         if op == "STORE_FAST_STORE_FAST" and above < 2:

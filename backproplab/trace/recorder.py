@@ -13,6 +13,7 @@ from ..sockets import Plug, path_now
 from .backward import ARRIVED, HOOKED, Passes
 from .entry import NOTHING, Entry, name_all
 from .names import assigned, calling, is_bound, place, variable
+from .unpacking import Unpacking, dotted
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -48,6 +49,7 @@ class Recorder(Plug):
         # What runs the `with` block.
         self._home: FrameType | None = calling(sys._getframe(1))[0]
         self._last: tuple[Any, ...] = (None, 0, None, None, None)
+        self._unpacking = Unpacking()
 
     # Scope socket.
 
@@ -66,9 +68,9 @@ class Recorder(Plug):
                 if type(value) in _PLAIN:
                     continue
                 if isinstance(value, Node):
-                    self._names.setdefault(value._id, _dotted(path, name))
+                    self._names.setdefault(value._id, dotted(path, name))
                 elif isinstance(value, np.ndarray):
-                    self._names.setdefault(id(value), _dotted(path, name))
+                    self._names.setdefault(id(value), dotted(path, name))
                     self._keep.append(value)
                 elif isinstance(value, (list, tuple, dict)):
                     for inner, p in module.named_parameters(path, recurse=False):
@@ -79,6 +81,8 @@ class Recorder(Plug):
         if self._open:  # else it was entered before the block
             self._open.pop()
         if not isinstance(output, Node):
+            if isinstance(output, tuple):
+                self._leave_several(output)
             return
         k = self._of_node.get(output._id)
         if k is None:
@@ -87,8 +91,8 @@ class Recorder(Plug):
         frame, via, _ = calling(sys._getframe(1))
         # A layer that another layer calls is not what the line assigns.
         name = assigned(frame)[0] if via is None else None
-        if name is not None:
-            name = _dotted(path_now.get(), name)
+        if isinstance(name, str):
+            name = dotted(path_now.get(), name)
             if path:  # the module's path stays the name
                 entry.aliases = (name, *entry.aliases)
             else:
@@ -96,6 +100,18 @@ class Recorder(Plug):
                 entry.assigned = name
         if path:
             entry.aliases += (path,)
+
+    def _leave_several(self, outputs: tuple[Any, ...]) -> None:
+        """Note what the call of a layer with several outputs is unpacked into."""
+        frame, via, _ = calling(sys._getframe(2))
+        names = assigned(frame)[0] if via is None else None
+        if not isinstance(names, tuple):
+            return
+        for name, value in zip(names, outputs, strict=False):
+            k = self._of_node.get(value._id) if isinstance(value, Node) else None
+            if k is not None:
+                entry = self.entries[k]
+                entry.aliases = (dotted(path_now.get(), name), *entry.aliases)
 
     # Intercept socket.
 
@@ -109,6 +125,8 @@ class Recorder(Plug):
                 k = self._operand(x, frame)
             operands.append(k)
         op, value = node._op, node._data
+        if self._unpacking.waits and not self._unpacking.goes_on(frame):
+            self._unpacking.name()
         if self.copy or self._is_foreign(value):
             self._foreign.add(_root(value))
             value = np.array(value)
@@ -127,6 +145,9 @@ class Recorder(Plug):
         """Name the value after the variable; of several ops for one call, the last."""
         last, lasti, last_via, earlier, home = self._last
         name, space = assigned(frame)
+        if isinstance(name, tuple):
+            self._unpacking.add(entry, space, name, frame)
+            return
         if (
             frame is last
             and entry.lasti == lasti
@@ -138,7 +159,7 @@ class Recorder(Plug):
         ):
             earlier.assigned = None
         if name is not None:
-            entry.assigned = _dotted(entry.scope, name)
+            entry.assigned = dotted(entry.scope, name)
             self._last = (frame, entry.lasti, via, entry, space)
 
     def _is_as_made(self, entry: Entry, node: Any) -> bool:
@@ -233,6 +254,7 @@ class Recorder(Plug):
 
     def close(self) -> None:
         """Forget all that is not data: tensors, frames, raw arrays."""
+        self._unpacking.name()
         for entry in self.entries:
             if (node := entry.node) is not None:
                 if node._extra is not None and node._extra.name:
@@ -290,7 +312,3 @@ def _root(array: Any) -> int:
     while isinstance(base := getattr(array, "base", None), np.ndarray):
         array = base
     return id(array)
-
-
-def _dotted(scope: str, name: str) -> str:
-    return f"{scope}.{name}" if scope else name
