@@ -184,8 +184,15 @@ class Page:
         }}"""
         return [float(self.tab.evaluate(script)) for _ in range(times)]
 
+    def themes(self) -> tuple[str, str]:
+        """Both themes, that of the page first."""
+        light = self.tab.locator("body").get_attribute("data-jp-theme-light")
+        return ("light", "dark") if light == "true" else ("dark", "light")
+
     def theme(self, name: str) -> None:
         """Switch to "light" or "dark"."""
+        if name == self.themes()[0]:
+            return
         self.tab.evaluate(
             """async (theme) =>
               jupyterapp.commands.execute('apputils:change-theme', { theme })""",

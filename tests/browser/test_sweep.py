@@ -20,10 +20,10 @@ SECONDS = 20
 LEFT_ALONE = re.compile("engine|cluster|train|run all|race", re.I)  # long work
 IDLE = """async () => {
   const { kernel } = jupyterapp.shell.currentWidget.sessionContext.session;
-  const pause = () => new Promise((done) => setTimeout(done, 30));
-  await pause();
+  const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+  await pause(20);
   await kernel.requestKernelInfo(); // answered after all that the page has asked
-  await pause();
+  await pause(5);
   return kernel.status === 'idle';
 }"""
 WATCH = """([lab, slider]) => {
@@ -58,10 +58,9 @@ def server(serve, tmp_path_factory):
 def test_no_control_of_a_notebook_breaks_anything(server, name):
     page = server.open(f"{name}.ipynb", width=1024, height=6000)
     seconds = page.run_all()
-    page.screenshot(f"notebook_{name}")
-    page.theme("dark")
-    page.screenshot(f"notebook_{name}_dark")
-    page.theme("light")
+    for theme in page.themes():  # the other one remains, for the next notebook, too
+        page.theme(theme)
+        page.screenshot(f"notebook_{name}_{theme}")
 
     for lab in page.tab.locator(".jp-OutputArea-output > .bpl-widget").all():
         lab.scroll_into_view_if_needed()
