@@ -33,6 +33,7 @@ from backproplab.parallel.launching import mpiexec
 from backproplab.parallel.mpi import require_one_mpi
 from backproplab.parallel.sending import SendError, pack, unpack
 from backproplab.parallel.train import Options
+from backproplab.parallel.vigil import Vigil
 
 EXACT = 1e-12
 ROWS = 12
@@ -1270,3 +1271,30 @@ def test_a_root_is_the_rank_of_a_replica(root):
         f"replica 0 of 2 raised RangeError: broadcast: root is {root!r}; a rank from 0 "
         "to 1 is required."
     ) == str(caught.value)
+
+
+# Processes that end.
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the order")
+def test_the_process_that_ended_first_is_known_when_asked_late():
+    code = [sys.executable, "-c", "input()"]
+    ended = [subprocess.Popen(code, stdin=subprocess.PIPE) for _ in range(3)]
+    vigil = Vigil(process.pid for process in ended)
+    assert vigil.first() is None
+
+    for process in (ended[1], ended[0], ended[2]):
+        process.communicate(b"\n")
+
+    assert ended[1].pid == vigil.first()
+    vigil.close()
+    assert ended[1].pid == vigil.first()
+
+
+def test_of_a_process_that_has_ended_before_nothing_is_known():
+    over = subprocess.Popen([sys.executable, "-c", ""])
+    over.wait()
+
+    vigil = Vigil([over.pid])
+
+    assert vigil.first() is None

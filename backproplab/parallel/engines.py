@@ -26,10 +26,11 @@ from .launching import (
     require_ipyparallel,
 )
 from .sending import pack
+from .vigil import Vigil
 
 # An engine is there when its heart has beaten: sooner than after 3 s, the default.
 _HEARTBEAT = ["--HeartMonitor.period=300", "--HeartMonitor.max_heartmonitor_misses=99"]
-_NONE = Job(Path(), (), None)
+_NONE = Job(Path(), (), None, Vigil())
 
 
 class ClusterError(BackpropError, RuntimeError):
@@ -135,6 +136,7 @@ class Cluster:
             client.close(linger=0)
         for pid in self._job.pids:
             kill(pid)  # a rank may sit in MPI, where it hears nothing milder
+        self._job.vigil.close()
         self._job, self._engines = _NONE, []
         if started is not None:
             for launched in (started.controller, started.engine_set):
@@ -200,7 +202,7 @@ class Cluster:
             )
         assert self._home is not None
         pids = tuple(pid for _, pid, _ in found)
-        self._job = Job(self._home, pids, self._cluster.engine_set)
+        self._job = Job(self._home, pids, self._cluster.engine_set, Vigil(pids))
         self._engines = [engine for _, _, engine in found]
 
     def _late(self, there: str) -> ClusterError:

@@ -13,6 +13,7 @@ from typing import Any
 from .group import CollectiveError, ReplicaError
 from .launching import call_there
 from .sending import unpack
+from .vigil import Vigil
 
 _ENGINE = call_there.__code__.co_filename
 _GRACE = 2.0  # seconds that others have to return once a rank has raised
@@ -26,11 +27,13 @@ class Job:
         home: folder in which rank k writes ``rank``k when a signal asks where it is.
         pids: of the ranks, in rank order.
         launched: what ipyparallel knows of mpiexec.
+        vigil: watches the processes.
     """
 
     home: Path
     pids: tuple[int, ...]
     launched: Any
+    vigil: Vigil
 
     @property
     def size(self) -> int:
@@ -46,6 +49,11 @@ class Job:
             states = {}
         alive = {pid for pid, state in states.items() if state != "zombie"}
         return [rank for rank, pid in enumerate(self.pids) if pid not in alive]
+
+    def first(self) -> int | None:
+        """Find the rank whose process ended first, if that is known."""
+        pid = self.vigil.first()
+        return None if pid is None else self.pids.index(pid)
 
     def place(self, rank: int) -> str:
         """Read what a rank wrote when it was asked by a signal, or crashed."""
@@ -131,15 +139,19 @@ def _outcome(job: Job, rank: int, call: Any) -> tuple[str, Any]:
 def _dead(job: Job, ended: list[int]) -> ReplicaError:
     """Say which rank ended, and where it was if Python could still write that."""
     last = {rank: job.place(rank) for rank in ended}
-    # MPICH signals those who live on: they write where they stood, and end, too.
-    first = [r for r in ended if not last[r] or last[r].startswith("Fatal Python")]
-    ended = first or ended
+    first = job.first()
+    if first is not None:
+        ended = [first]
+    else:
+        # MPICH signals those who live on: they write where they stood, and end, too.
+        fatal = "Fatal Python"
+        ended = [r for r in ended if not last[r] or last[r].startswith(fatal)] or ended
     one = len(ended) == 1
     who = f"rank {ended[0]} of {job.size}" if one else f"one of {job.size} ranks"
     return _error(
         ended[0] if one else -1,
         f"{who} ended, killed or crashed, and with it the MPI job."
-        + "".join(f"\n{last[rank]}" for rank in ended).rstrip(),
+        + "".join(f"\n{last.get(rank, '')}" for rank in ended).rstrip(),
         "look for too little memory, or a crash in compiled code; the next run "
         "starts new ranks.",
     )
