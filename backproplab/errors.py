@@ -1,6 +1,7 @@
 """What can go wrong, said so that the next keystroke is known; no checks live here."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn
 
 
 class BackpropError(Exception):
@@ -69,3 +70,23 @@ def near(name: str, known: Iterable[str]) -> str:
         return f"did you mean {' or '.join(close)}?"
     shown = ", ".join(known[:12]) + (", .." if len(known) > 12 else "")
     return f"known: {shown}." if known else "there are none yet."
+
+
+def unknown(space: Mapping[str, Any]) -> Callable[[str], NoReturn]:
+    """Make a part's ``__getattr__``: a name that is not there raises with near ones.
+
+    Args:
+        space: the ``globals()`` of the part.
+
+    >>> unknown({"__name__": "bp.nn", "Linear": 1})("Linaer")
+    Traceback (most recent call last):
+    AttributeError: bp.nn has no 'Linaer'; did you mean Linear?
+    """
+
+    def refuse(name: str) -> NoReturn:
+        known = [n for n in space.get("__all__", space) if not n.startswith("_")]
+        raise AttributeError(
+            f"{space['__name__']} has no {name!r}; {near(name, known)}"
+        )
+
+    return refuse

@@ -48,3 +48,20 @@ def test_the_list_is_printed_by_the_package():
 
     assert 0 == done.returncode, done.stderr
     assert done.stdout.count("\n  bp.") == len(ALL)
+
+
+@pytest.mark.parametrize(
+    ("part", "misspelt", "meant"),
+    [
+        ("ops", "sofmax", "softmax"),
+        ("nn", "Linaer", "Linear"),
+        ("optim", "Adamw", "AdamW"),
+        ("widgets", "DeptLab", "DepthLab"),
+        ("exercises", "export", "export_progress"),
+        ("parallel", "LocalGruop", "LocalGroup"),
+        ("plot", "gradientflow", "gradient_flow"),
+    ],
+)
+def test_a_misspelt_name_of_a_part_raises_with_the_near_ones(part, misspelt, meant):
+    with pytest.raises(AttributeError, match=f"no '{misspelt}'; .*{meant}"):
+        getattr(getattr(bp, part), misspelt)

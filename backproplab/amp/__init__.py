@@ -4,6 +4,9 @@ The rounding itself is in ``formats``; which op runs in which format is declared
 the op.
 """
 
+from typing import TYPE_CHECKING
+
+from ..errors import unknown
 from .autocasting import Autocast, autocast
 from .divergence import NodeError, ShadowRun
 from .rounding import format_of
@@ -20,3 +23,6 @@ __all__ = [
     "format_of",
     "shadow",
 ]
+
+if not TYPE_CHECKING:  # which shall find misspelt names itself
+    __getattr__ = unknown(globals())

@@ -4,6 +4,9 @@ Points and pixels are float32, so that they never widen a float32 model; labels 
 int64. Whatever is random takes a ``numpy.random.Generator`` and nothing else.
 """
 
+from typing import TYPE_CHECKING
+
+from ..errors import unknown
 from .batching import batches
 from .characters import CharacterText, read_text
 from .images import Digits, digits
@@ -23,3 +26,6 @@ __all__ = [
     "spirals",
     "xor",
 ]
+
+if not TYPE_CHECKING:  # which shall find misspelt names itself
+    __getattr__ = unknown(globals())

@@ -9,7 +9,9 @@ the instructor writes the answer between the lines ``### BEGIN SOLUTION`` and
 ``### END SOLUTION``; nbgrader takes it out for the learners.
 """
 
-from ..errors import NameLookupError, near
+from typing import TYPE_CHECKING
+
+from ..errors import NameLookupError, near, unknown
 from . import (
     attention,
     batch_norm,
@@ -121,3 +123,7 @@ def get(id: str, *, seed: int = 0) -> Exercise | Task:
 def progress() -> Progress:
     """Show what is solved, tried or open, tasks included, with the last verdicts."""
     return panel(names(tasks=True))
+
+
+if not TYPE_CHECKING:  # which shall find misspelt names itself
+    __getattr__ = unknown(globals())

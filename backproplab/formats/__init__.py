@@ -4,6 +4,9 @@ Rounded numbers stay in the array's own dtype, so that NumPy computes with them 
 speed. Where rounding happens in a run is decided elsewhere (``amp``).
 """
 
+from typing import TYPE_CHECKING
+
+from ..errors import unknown
 from .bits import decode, encode
 from .format import Format, Overflow, get, names
 from .grid import neighbours, on_grid, ulp
@@ -22,3 +25,6 @@ __all__ = [
     "quantize",
     "ulp",
 ]
+
+if not TYPE_CHECKING:  # which shall find misspelt names itself
+    __getattr__ = unknown(globals())

@@ -1,5 +1,8 @@
 """Judging answers: ``compare`` arrays, ``check`` a derivation, ``diagnose`` a slip."""
 
+from typing import TYPE_CHECKING
+
+from ..errors import unknown
 from .compare import compare
 from .diagnose import diagnose
 from .diagnosis import Diagnosis
@@ -16,3 +19,6 @@ __all__ = [
     "compare",
     "diagnose",
 ]
+
+if not TYPE_CHECKING:  # which shall find misspelt names itself
+    __getattr__ = unknown(globals())

@@ -1,5 +1,8 @@
 """Layers, losses and first values of weights, with PyTorch's names and conventions."""
 
+from typing import TYPE_CHECKING
+
+from ..errors import unknown
 from . import init
 from .activation import (
     ELU,
@@ -72,3 +75,6 @@ __all__ = [
     "Tanh",
     "init",
 ]
+
+if not TYPE_CHECKING:  # which shall find misspelt names itself
+    __getattr__ = unknown(globals())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import NameLookupError, near
+from ..errors import NameLookupError, near, unknown
 from ..primitive import Primitive, numpy_rules
 from . import (
     activation,
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
         """Find an op, for type checkers: they cannot see the registry."""
+
+else:
+    __getattr__ = unknown(globals())
 
 
 _FIELDS = (

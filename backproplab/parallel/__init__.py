@@ -4,6 +4,9 @@
 ``cluster`` starts such a job from a notebook. All else works on either.
 """
 
+from typing import TYPE_CHECKING
+
+from ..errors import unknown
 from . import ring
 from .buckets import average_gradients
 from .data_parallel import DataParallel
@@ -29,3 +32,6 @@ __all__ = [
     "cluster",
     "ring",
 ]
+
+if not TYPE_CHECKING:  # which shall find misspelt names itself
+    __getattr__ = unknown(globals())

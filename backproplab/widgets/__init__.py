@@ -1,5 +1,8 @@
 """Views of a recorded run for JupyterLab; ipywidgets and anywidget enter here."""
 
+from typing import TYPE_CHECKING
+
+from ..errors import unknown
 from .batch_norm import BatchNormLab
 from .depth import DepthLab
 from .descent import DescentLab
@@ -23,3 +26,6 @@ __all__ = [
     "PrecisionLab",
     "ReplicaLab",
 ]
+
+if not TYPE_CHECKING:  # which shall find misspelt names itself
+    __getattr__ = unknown(globals())
