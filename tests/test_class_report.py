@@ -2,7 +2,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -334,13 +333,14 @@ def test_two_hundred_learners_of_forty_answers_take_under_two_seconds(tmp_path):
         answers = zip(rng.choice(problems, 40), rng.choice(labels, 40), strict=True)
         hand_in(tmp_path, f"learner{k:03}", answers)
 
-    begun = time.perf_counter()
+    begun = os.times()  # CPU time: other tests run beside this one
     done = subprocess.run(
         [sys.executable, "-m", "backproplab.exercises", "report", str(tmp_path)],
         capture_output=True,
         text=True,
     )
-    seconds = time.perf_counter() - begun
+    ended = os.times()
+    seconds = sum(ended[2:4]) - sum(begun[2:4])
 
     assert 0 == done.returncode, done.stderr
     assert "200 learners, 8000 answers." in done.stdout

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from statistics import median
-from time import perf_counter
+from time import process_time
 
 import diagnosis_cases
 import numpy as np
@@ -46,9 +46,9 @@ def score(module, number):
         if len(case.slips) == number:
             run = recorded(case.graph, case.dtype, at, module.GRAPHS)
             answer = case.answer(Values(run))
-            start = perf_counter()
+            start = process_time()
             found = diagnose(run, case.asked, answer)
-            total.times.append(perf_counter() - start)
+            total.times.append(process_time() - start)
             told = [found] if found.second is None else [found, found.second]
             labels = right(case, told, lambda d, slip: d.label in slip[0])
             places = right(
@@ -325,10 +325,10 @@ def test_any_object_is_answered_at_once():
     run.records, Values(run).x  # the run is read once, before the clock starts
     diagnose(run, "w1", 1.0)
     for anything in ANYTHING:
-        start = perf_counter()
+        start = process_time()
         found = diagnose(run, "w1", anything)
 
-        assert perf_counter() - start < 0.5  # 0.1 on a machine that is not busy
+        assert process_time() - start < 0.5  # 0.1 on a machine that is not busy
         assert found.label in LABELS
         assert not found.ok
         assert found.says
@@ -380,9 +380,9 @@ def test_a_net_of_forty_nodes_is_diagnosed_in_time():
         h.backward(rng.normal(size=(8, 6)))
     times = []
     for answer in (-run["x"].grad, run["h"].grad * 2, rng.normal(size=(8, 6))):
-        start = perf_counter()
+        start = process_time()
         diagnose(run, "x", answer, seconds=1.0)
-        times.append(perf_counter() - start)
+        times.append(process_time() - start)
 
     assert len(run) >= 40
     assert median(times) < 0.6  # 0.15 on a machine that is not busy
@@ -717,8 +717,8 @@ def test_a_long_chain_of_steps_is_diagnosed_in_its_time():
             h = h + np.tanh(h @ w) * 0.1
         (h * normal(3, 4)).sum().backward()
 
-    start = perf_counter()
+    start = process_time()
     found = diagnose(run, "w0", -run["w0"].grad, seconds=0.2)
 
     assert "sign" == found.label
-    assert perf_counter() - start < 5  # it took several times as long to try all links
+    assert process_time() - start < 5  # it took several times as long to try all links

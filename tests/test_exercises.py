@@ -148,11 +148,11 @@ def test_no_object_makes_check_raise_or_pass(name, odd):
 def test_a_huge_answer_is_judged_at_once(huge):
     q = bp.exercises.get("chain.tanh")
     q.check(...)
-    start = time.perf_counter()
+    start = time.process_time()
 
     verdict = q.check(huge)
 
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
     assert not verdict.ok
 
 
@@ -683,12 +683,12 @@ def test_a_formula_that_cannot_be_read_says_where(text, message):
     ids=lambda t: str(t)[:20],
 )  # fmt: skip
 def test_no_text_runs_long_or_does_anything_but_compute(text):
-    start = time.perf_counter()
+    start = time.process_time()
 
     with suppress(FormulaError):
         assert np.asarray(evaluate(text, SPACE).value).dtype == float
 
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
 
 
 # Progress.

@@ -304,12 +304,12 @@ def test_overflow_on_the_way_gives_a_verdict(got) -> None:
 
 def test_a_huge_answer_is_judged_fast() -> None:
     want = np.zeros(10**7, np.float32)
-    start = time.perf_counter()
+    start = time.process_time()
 
     assert "shape" == compare(np.zeros(10**7 + 1), want).label
-    assert time.perf_counter() - start < 0.05
+    assert time.process_time() - start < 0.05
     assert "correct" == compare(want, want).label
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3
 
 
 # check: follow-through.

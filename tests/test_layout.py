@@ -149,7 +149,7 @@ def test_an_empty_graph_is_an_empty_picture():
 def test_150_boxes_are_placed_in_a_second():
     boxes, arrows = graph(150, 1)
 
-    begun = time.perf_counter()
+    begun = time.process_time()
     place(boxes, arrows)
 
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 1
